@@ -1,0 +1,82 @@
+//! The cloakroom workbench: what does session locking cost, and what is lost without it?
+//!
+//! `replay` runs a recorded page load against the engine, `bench` measures access patterns,
+//! `stress` looks for lost updates and broken locks.
+
+mod args;
+mod bench;
+mod driver;
+mod error;
+mod interrupt;
+mod machine;
+mod measure;
+mod mode;
+mod processes;
+mod progress;
+mod replay;
+mod report;
+mod rng;
+mod sleep;
+mod store_url;
+mod stress;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+use crate::error::CliError;
+use crate::report::output;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(refusal) => return output::refusal(&refusal),
+    };
+    sleep::set_precise();
+    match run(args.command) {
+        Ok(verdict) => verdict.into(),
+        Err(error) => {
+            output::complain(&format!("error: {error}"));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<Verdict, CliError> {
+    if let Command::Worker = command {
+        return processes::worker();
+    }
+    interrupt::install()?;
+    match command {
+        Command::Replay(args) => replay::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Stress(args) => stress::run(&args),
+        Command::Worker => Ok(Verdict::Kept),
+    }
+}
+
+/// What the figures say, and with it the exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Every promise was kept.
+    Kept,
+    /// An access that promises it lost an update, operations failed, or two held one lock.
+    Broken,
+}
+
+impl Verdict {
+    const fn of(kept: bool) -> Self {
+        if kept { Self::Kept } else { Self::Broken }
+    }
+}
+
+impl From<Verdict> for ExitCode {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Kept => Self::SUCCESS,
+            Verdict::Broken => Self::from(1),
+        }
+    }
+}

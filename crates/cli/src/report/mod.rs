@@ -1,0 +1,5 @@
+//! What the command says: tables for people, one JSON document for programs.
+
+pub mod json;
+pub mod output;
+pub mod table;

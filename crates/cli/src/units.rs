@@ -1,0 +1,188 @@
+//! Durations, sizes and figures, as people write and read them.
+
+use std::time::Duration;
+
+use cloakroom::limits;
+
+/// The longest handler: longer than any lock wait makes no sense.
+const HANDLER_MAX: Duration = Duration::from_secs(60);
+
+/// The longest run.
+const SECONDS_MAX: f64 = 86_400.0;
+
+/// The smallest payload holds the counter.
+pub const PAYLOAD_MIN: usize = 8;
+
+/// A duration with its unit: `0`, `100us`, `50ms`, `1.5s`.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text)?;
+    let seconds = match unit {
+        "ns" => 1e-9,
+        "us" | "µs" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "" if number == 0.0 => 1.0,
+        "" => return Err("the unit is missing; write `50ms`, `100us` or `1s`".to_owned()),
+        unit => {
+            return Err(format!("unknown unit `{unit}`; write `50ms`, `100us` or `1s`"));
+        }
+    };
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| "out of range".to_owned())
+}
+
+/// The time a handler works.
+pub fn parse_handler(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    if duration > HANDLER_MAX {
+        return Err(format!("at most {}", human(HANDLER_MAX)));
+    }
+    Ok(duration)
+}
+
+/// A number of seconds, whole or not: `2`, `0.5`.
+pub fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text.strip_suffix('s').unwrap_or(text))?;
+    if !unit.is_empty() {
+        return Err(format!("unknown unit `{unit}`; write a number of seconds"));
+    }
+    if !(0.001..=SECONDS_MAX).contains(&number) {
+        return Err(format!("must be between 0.001 and {SECONDS_MAX}"));
+    }
+    Duration::try_from_secs_f64(number).map_err(|_| "out of range".to_owned())
+}
+
+/// How many times faster time runs.
+pub fn parse_speed(text: &str) -> Result<f64, String> {
+    let (number, unit) = split(text.strip_suffix(['x', 'X']).unwrap_or(text))?;
+    if !unit.is_empty() {
+        return Err(format!("unknown unit `{unit}`; write a number"));
+    }
+    if !(0.01..=1_000.0).contains(&number) {
+        return Err("must be between 0.01 and 1000".to_owned());
+    }
+    Ok(number)
+}
+
+/// A size of a session: `256`, `4KiB`, `1MB`.
+pub fn parse_payload(text: &str) -> Result<usize, String> {
+    let (number, unit) = split(text)?;
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kib" => 1024.0,
+        "kb" => 1_000.0,
+        "m" | "mib" => 1024.0 * 1024.0,
+        "mb" => 1_000_000.0,
+        _ => {
+            return Err(format!("unknown unit `{unit}`; write `256`, `4KiB` or `1MB`"));
+        }
+    };
+    let bytes = number * factor;
+    // Room for names and framing of the values, so that any accepted size can be stored.
+    let limit = limits::PAYLOAD_MAX - 4096;
+    if bytes.fract() != 0.0 || bytes < PAYLOAD_MIN as f64 || bytes > limit as f64 {
+        return Err(format!("must be a whole number of bytes from {PAYLOAD_MIN} to {limit}"));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole, positive and within the limit"
+    )]
+    Ok(bytes as usize)
+}
+
+fn split(text: &str) -> Result<(f64, &str), String> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let number = number.parse().map_err(|_| "must start with a positive number".to_owned())?;
+    Ok((number, unit.trim()))
+}
+
+/// A duration with three digits and the unit that suits it.
+pub fn human(duration: Duration) -> String {
+    let ns = duration.as_nanos();
+    let seconds = duration.as_secs_f64();
+    match ns {
+        0 => "0".to_owned(),
+        1..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{} µs", three_digits(seconds * 1e6)),
+        1_000_000..1_000_000_000 => format!("{} ms", three_digits(seconds * 1e3)),
+        1_000_000_000..120_000_000_000 => format!("{} s", three_digits(seconds)),
+        _ => format!("{} min", three_digits(seconds / 60.0)),
+    }
+}
+
+fn three_digits(number: f64) -> String {
+    match number {
+        ..9.995 => format!("{number:.2}"),
+        ..99.95 => format!("{number:.1}"),
+        _ => format!("{number:.0}"),
+    }
+}
+
+/// A whole number with its thousands separated.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// So many of something.
+pub fn counted(number: u32, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(u64::from(number)), if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit_unless_they_are_zero() {
+        assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
+        assert_eq!(parse_duration("100us"), Ok(Duration::from_micros(100)));
+        assert_eq!(parse_duration("1.5 s"), Ok(Duration::from_millis(1_500)));
+        assert!(parse_duration("50").is_err_and(|e| e.contains("unit is missing")));
+        assert!(parse_duration("50 parsecs").is_err_and(|e| e.contains("unknown unit `parsecs`")));
+        for nonsense in ["", "ms", "-5ms", "1.2.3s", "∞"] {
+            assert!(parse_duration(nonsense).is_err(), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn absurd_numbers_are_refused_and_do_not_overflow() {
+        let digits = "9".repeat(400);
+        assert!(parse_duration(&format!("{digits}s")).is_err());
+        assert!(parse_seconds(&digits).is_err());
+        assert!(parse_payload(&digits).is_err());
+        assert!(parse_speed(&digits).is_err());
+        assert!(parse_handler("61s").is_err());
+    }
+
+    #[test]
+    fn sizes_are_whole_bytes() {
+        assert_eq!(parse_payload("256"), Ok(256));
+        assert_eq!(parse_payload("4KiB"), Ok(4_096));
+        assert_eq!(parse_payload("1.5kB"), Ok(1_500));
+        assert!(parse_payload("0.5").is_err());
+        assert!(parse_payload("7").is_err());
+        assert!(parse_payload("1TB").is_err_and(|e| e.contains("unknown unit `TB`")));
+    }
+
+    #[test]
+    fn figures_read_well() {
+        assert_eq!(human(Duration::from_nanos(850)), "850 ns");
+        assert_eq!(human(Duration::from_nanos(12_340)), "12.3 µs");
+        assert_eq!(human(Duration::from_micros(1_234_567)), "1.23 s");
+        assert_eq!(human(Duration::from_secs(125)), "2.08 min");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(counted(1, "page", "pages"), "1 page");
+        assert_eq!(counted(2_000, "page", "pages"), "2,000 pages");
+    }
+}

@@ -1,0 +1,11 @@
+//! From a session's values to the payload and back.
+//!
+//! A payload is a byte that names its format and a map of names to encoded values. The map is
+//! bincode; each value is MessagePack, which says of itself what it is: so a wrong type is an
+//! error that names both types, and a tool can show any session without knowing its types.
+
+mod payload;
+mod value;
+
+pub(crate) use payload::{Values, decode, encode};
+pub(crate) use value::{from_value, to_value};

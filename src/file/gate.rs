@@ -1,0 +1,108 @@
+//! The gate in front of contended and shared locks.
+//!
+//! A kernel `flock` goes to whoever asks first when it is free, so a busy process starves the
+//! others, and readers that overlap starve a writer. Parties that find a lock contended, and all
+//! readers, therefore take the gate first: one byte of the file `ROOT/gate`, locked for the open
+//! file description, at an offset made from the key. Whoever has the byte waits for the `flock`
+//! and drops the byte then; the others wait at the byte, in the order the kernel keeps. Nobody
+//! needs the gate to release, so it cannot deadlock; two sessions on one byte only wait longer.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use crate::id::Key;
+use crate::seams::{FileSystem, OpenMode};
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+
+pub(super) struct Gate {
+    /// Opened at first use: a store that nobody contends for needs none.
+    file: Mutex<Option<Arc<File>>>,
+    /// By a hash of the key: set when a lock was found taken, cleared when it was found free.
+    /// While set, this process goes through the gate. A hint only, so `Relaxed` is enough.
+    contended: Box<[AtomicBool]>,
+}
+
+/// The gate of one session, passed. Dropped: open for the next.
+pub(super) struct Passage<'a> {
+    fs: &'a dyn FileSystem,
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl Gate {
+    pub(super) fn new() -> Self {
+        let contended = (0..HINTS).map(|_| AtomicBool::new(false)).collect();
+        Self { file: Mutex::new(None), contended }
+    }
+
+    /// Passes the gate if it is free.
+    pub(super) fn try_enter<'a>(
+        &self,
+        fs: &'a dyn FileSystem,
+        root: &File,
+        key: &Key,
+    ) -> io::Result<Option<Passage<'a>>> {
+        let file = self.open(fs, root)?;
+        let offset = offset(key);
+        Ok(fs.try_lock_byte(&file, offset)?.then_some(Passage { fs, file, offset }))
+    }
+
+    /// Waits at the gate.
+    pub(super) fn enter<'a>(
+        &self,
+        fs: &'a dyn FileSystem,
+        root: &File,
+        key: &Key,
+    ) -> io::Result<Passage<'a>> {
+        let file = self.open(fs, root)?;
+        let offset = offset(key);
+        fs.lock_byte(&file, offset)?;
+        Ok(Passage { fs, file, offset })
+    }
+
+    /// Whether the lock of `key` was found taken when this process last looked.
+    pub(super) fn is_contended(&self, key: &Key) -> bool {
+        self.hint(key).is_some_and(|hint| hint.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn note(&self, key: &Key, contended: bool) {
+        if let Some(hint) = self.hint(key)
+            && hint.load(Ordering::Relaxed) != contended
+        {
+            hint.store(contended, Ordering::Relaxed);
+        }
+    }
+
+    fn hint(&self, key: &Key) -> Option<&AtomicBool> {
+        self.contended.get(usize::try_from(key.word(1)).unwrap_or(0) % HINTS)
+    }
+
+    fn open(&self, fs: &dyn FileSystem, root: &File) -> io::Result<Arc<File>> {
+        let mut file = self.file.lock();
+        match &*file {
+            Some(file) => Ok(Arc::clone(file)),
+            None => {
+                let opened = Arc::new(fs.open(root, Path::new(GATE), OpenMode::Create)?);
+                Ok(Arc::clone(file.insert(opened)))
+            }
+        }
+    }
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        // Should it fail, the byte stays locked and the other processes wait at it until this one
+        // ends; nothing better can be done, and no data is at risk.
+        let _ = self.fs.unlock_byte(&self.file, self.offset);
+    }
+}
+
+fn offset(key: &Key) -> u64 {
+    key.word(0) >> 2
+}
+
+/// The gate's file, in the root of a store.
+pub(super) const GATE: &str = "gate";
+
+const HINTS: usize = 4_096;

@@ -1,0 +1,106 @@
+//! Where the file of a session is.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::error::StoreError;
+use crate::id::Key;
+
+/// How a store spreads its files over prefix directories: `levels` of them, each named by the next
+/// `digits` hex digits of the key.
+///
+/// Keys are hashes, so the directories fill evenly whatever the ids look like. A directory appears
+/// when its first session does.
+///
+/// # Examples
+///
+/// ```
+/// use cloakroom::Layout;
+///
+/// assert_eq!(Layout::default().to_string(), "1 level of 2 digits");
+/// assert_eq!(Layout::FLAT.directories(), 1);
+/// assert_eq!(Layout { levels: 2, digits: 2 }.directories(), 65_536);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// 0 to 3.
+    pub levels: u8,
+    /// 1 to 4.
+    pub digits: u8,
+}
+
+impl Default for Layout {
+    /// One level of two digits: 256 directories.
+    fn default() -> Self {
+        Self { levels: 1, digits: 2 }
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = |count: u8| if count == 1 { "" } else { "s" };
+        let Self { levels, digits } = *self;
+        match levels {
+            0 => f.write_str("flat"),
+            _ => write!(f, "{levels} level{} of {digits} digit{}", plural(levels), plural(digits)),
+        }
+    }
+}
+
+impl Layout {
+    /// All files in one directory.
+    pub const FLAT: Self = Self { levels: 0, digits: 2 };
+
+    /// How many directories it has when all have appeared.
+    #[must_use]
+    pub const fn directories(&self) -> u64 {
+        1 << (4 * self.levels as u32 * self.digits as u32)
+    }
+
+    pub(super) const fn check(self) -> Result<(), StoreError> {
+        match self {
+            Self { levels: 0..=3, digits: 1..=4 } => Ok(()),
+            _ => Err(StoreError::Setting {
+                setting: "layout",
+                reason: "must have 0 to 3 levels of 1 to 4 digits each",
+            }),
+        }
+    }
+
+    /// Where the file of `key` is, relative to the root.
+    pub(super) fn path(self, key: &Key) -> PathBuf {
+        let name = key.to_string();
+        let digits = usize::from(self.digits);
+        let mut path = String::with_capacity(name.len() + 3 * (4 + 1));
+        for level in 0..usize::from(self.levels) {
+            path.push_str(name.get(level * digits..(level + 1) * digits).unwrap_or_default());
+            path.push('/');
+        }
+        path.push_str(&name);
+        path.into()
+    }
+
+    /// Whether `path` is a directory of this layout, so many levels below the root.
+    pub(super) fn is_prefix(self, name: &str, level: u8) -> bool {
+        level < self.levels
+            && name.len() == usize::from(self.digits)
+            && name.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    }
+}
+
+/// The name beside `path` under which a larger file is made.
+pub(super) fn growth_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(GROWTH_SUFFIX);
+    name.into()
+}
+
+/// The key of a session file's name; with a flag that it is a file in growth.
+pub(super) fn parse_name(name: &str) -> Option<(Key, bool)> {
+    match name.strip_suffix(GROWTH_SUFFIX) {
+        Some(name) => Key::parse(name).map(|key| (key, true)),
+        None => Key::parse(name).map(|key| (key, false)),
+    }
+}
+
+const GROWTH_SUFFIX: &str = ".new";

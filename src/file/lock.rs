@@ -1,0 +1,330 @@
+//! The lock of a session: the queue of this process first, then the kernel's `flock` on the
+//! session file itself.
+//!
+//! The lock is on the data file, so there are no lock files to leak or to clean. A file may be
+//! replaced (growth), unlinked (destroy) or moved (quarantine) while a party waits for its lock; so
+//! after each grant the link count is asked for, and a file without a name is opened anew.
+//!
+//! A blocked `flock` can neither time out nor be cancelled. It therefore happens on a thread of
+//! the engine and belongs to the queue's place, not to the party that asked.
+
+use std::fs::File;
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::room::{REOPENS, Room, Spot};
+use crate::access::Calling;
+use crate::error::{Holder, LockTimeout, OpenError};
+use crate::fork::Generation;
+use crate::queue::{Arrival, Delivery, Held, Label, Mode, Outcome, Turn};
+use crate::seams::{FileSystem, Flock, OpenMode};
+use crate::sync::Arc;
+
+/// An open session file with its kernel lock. Dropped: unlocked, then closed. A close alone would
+/// not do: a forked child shares the descriptor and would keep the lock.
+pub(super) struct LockedFile {
+    file: File,
+    fs: Arc<dyn FileSystem>,
+    process: Generation,
+}
+
+impl LockedFile {
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        // In a forked child the lock is the parent's: closing the copy leaves it alone.
+        if self.process.is_current() {
+            // An unlock of an open descriptor does not fail; the close would follow it anyway.
+            let _ = self.fs.unlock(&self.file);
+        }
+    }
+}
+
+/// The lock of a session in the hands of one hold: the queue's, and the kernel's unless the
+/// session is absent. Dropped: released, and the next one goes on.
+pub(super) struct Lease {
+    held: Option<Held<LockedFile>>,
+    pub(super) file: Option<LockedFile>,
+    process: Generation,
+}
+
+impl Lease {
+    fn new(held: Held<LockedFile>, file: Option<LockedFile>, process: Generation) -> Self {
+        Self { held: Some(held), file, process }
+    }
+
+    /// Releases, and tells everybody who waits that the session is gone.
+    pub(super) fn gone(mut self) {
+        drop(self.file.take());
+        if let Some(held) = self.held.take() {
+            held.gone();
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        if !self.process.is_current() {
+            // A forked child: the queue is a copy whose locks another thread may have held.
+            std::mem::forget(held);
+            return;
+        }
+        match self.file.take() {
+            Some(file) => held.release(file),
+            None => held.release_absent(),
+        }
+    }
+}
+
+/// What an open asks of the lock.
+#[derive(Clone)]
+pub(super) struct LockRequest {
+    pub(super) mode: Mode,
+    pub(super) wait: Duration,
+    pub(super) label: Label,
+    pub(super) calling: Calling,
+}
+
+/// A lease, and whether somebody else held the session alive while this party waited for it.
+pub(super) struct Leased {
+    pub(super) lease: Lease,
+    pub(super) waited: bool,
+}
+
+enum Attempt {
+    Locked(LockedFile),
+    Absent,
+    Busy(File),
+}
+
+impl Room {
+    /// Takes the lock of `key`. The lease has no file if the session is absent.
+    pub(super) async fn lock(
+        self: &Arc<Self>,
+        at: &Spot,
+        request: LockRequest,
+    ) -> Result<Leased, OpenError> {
+        let LockRequest { mode, wait, label, calling } = request;
+        let (mut turn, mut waiting) = match self.queue.arrive(&at.key, mode, label) {
+            Arrival::Turn(turn) => (turn, None),
+            Arrival::Full => {
+                return Err(OpenError::TooManyWaiters { key: at.key, limit: self.waiters_max });
+            }
+            Arrival::Wait(waiting) if wait.is_zero() => {
+                drop(waiting);
+                return Err(self.timeout(at, wait));
+            }
+            Arrival::Wait(waiting) => {
+                let since = Instant::now();
+                match waiting.outcome(since.checked_add(wait), calling).await {
+                    Outcome::Turn { turn, alive } => (turn, Some(Waiting { since, alive })),
+                    outcome => return self.leased(at, wait, outcome),
+                }
+            }
+        };
+        loop {
+            let careful =
+                mode == Mode::Shared || waiting.is_some() || self.gate.is_contended(&at.key);
+            let file = match self.try_lock_now(at, mode, careful)? {
+                Attempt::Locked(file) => {
+                    let lease = Lease::new(turn.settle(), Some(file), self.process);
+                    return Ok(Leased { lease, waited: waiting.is_some() });
+                }
+                Attempt::Absent if waiting.as_ref().is_some_and(|waiting| waiting.alive) => {
+                    turn.gone();
+                    return Err(OpenError::Gone { key: at.key });
+                }
+                Attempt::Absent => {
+                    let lease = Lease::new(turn.settle(), None, self.process);
+                    return Ok(Leased { lease, waited: false });
+                }
+                Attempt::Busy(_) if wait.is_zero() => return Err(self.timeout(at, wait)),
+                Attempt::Busy(file) => file,
+            };
+            let since = waiting.map_or_else(Instant::now, |waiting| waiting.since);
+            match self.wait_for_kernel(turn, at, mode, file, since.checked_add(wait), calling).await
+            {
+                Outcome::Turn { turn: again, alive } => {
+                    turn = again;
+                    waiting = Some(Waiting { since, alive });
+                }
+                outcome => return self.leased(at, wait, outcome),
+            }
+        }
+    }
+
+    /// Takes the kernel's lock if it is free.
+    fn try_lock_now(&self, at: &Spot, mode: Mode, careful: bool) -> Result<Attempt, OpenError> {
+        let open_mode = match mode {
+            Mode::Shared => OpenMode::Read,
+            Mode::Exclusive => OpenMode::Write,
+        };
+        for _ in 0..REOPENS {
+            let file = match self.open(&at.path, open_mode) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(Attempt::Absent);
+                }
+                Err(error) => return Err(self.open_error(at, error)),
+            };
+            let passage = if careful {
+                let entered = self.gate.try_enter(&*self.fs, &self.root, &at.key);
+                match entered.map_err(self.io_error("lock the gate for", &at.path))? {
+                    None => return Ok(Attempt::Busy(file)),
+                    passage => passage,
+                }
+            } else {
+                None
+            };
+            if !self.fs.try_lock(&file, mode.into()).map_err(self.io_error("lock", &at.path))? {
+                self.gate.note(&at.key, true);
+                return Ok(Attempt::Busy(file));
+            }
+            if passage.is_some() {
+                self.gate.note(&at.key, false);
+            }
+            drop(passage);
+            let locked = self.locked(file);
+            // Whoever waited asks whether the file still has a name. Others opened it just now;
+            // what our own kind did since stands in the file.
+            if !careful || self.stat(at, &locked.file)?.links > 0 {
+                return Ok(Attempt::Locked(locked));
+            }
+        }
+        Err(self.replaced(at))
+    }
+
+    /// Has a thread of the engine wait for the kernel's lock, and waits for that thread.
+    async fn wait_for_kernel(
+        self: &Arc<Self>,
+        turn: Turn<LockedFile>,
+        at: &Spot,
+        mode: Mode,
+        file: File,
+        deadline: Option<Instant>,
+        calling: Calling,
+    ) -> Outcome<LockedFile> {
+        let (waiting, delivery) = turn.park();
+        let (room, at) = (Arc::clone(self), at.clone());
+        self.lockers.spawn(move || room.deliver(&at, mode, file, delivery));
+        waiting.outcome(deadline, calling).await
+    }
+
+    /// Waits for the kernel's lock, on a thread of the engine.
+    fn deliver(&self, at: &Spot, mode: Mode, file: File, delivery: Delivery<LockedFile>) {
+        match self.lock_blocking(at, mode, file) {
+            Ok(Some(locked)) => delivery.grant(locked),
+            Ok(None) => delivery.gone(),
+            Err(error) => delivery.fail(error),
+        }
+    }
+
+    /// `None`: the file had a session when it was opened, and has no name any more.
+    fn lock_blocking(
+        &self,
+        at: &Spot,
+        mode: Mode,
+        mut file: File,
+    ) -> Result<Option<LockedFile>, OpenError> {
+        let open_mode = match mode {
+            Mode::Shared => OpenMode::Read,
+            Mode::Exclusive => OpenMode::Write,
+        };
+        for _ in 0..REOPENS {
+            let passage = self
+                .gate
+                .enter(&*self.fs, &self.root, &at.key)
+                .map_err(self.io_error("lock the gate for", &at.path))?;
+            let taken = loop {
+                match self.fs.lock(&file, mode.into()) {
+                    // A signal of the program, which this thread happened to get.
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    taken => break taken,
+                }
+            };
+            taken.map_err(self.io_error("lock", &at.path))?;
+            drop(passage);
+            let locked = self.locked(file);
+            if self.stat(at, &locked.file)?.links > 0 {
+                return Ok(Some(locked));
+            }
+            file = match self.open(&at.path, open_mode) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(self.open_error(at, error)),
+            };
+        }
+        Err(self.replaced(at))
+    }
+
+    fn leased(
+        &self,
+        at: &Spot,
+        wait: Duration,
+        outcome: Outcome<LockedFile>,
+    ) -> Result<Leased, OpenError> {
+        match outcome {
+            Outcome::Granted { lock, held } => {
+                // An outsider may have taken the name away while it was held.
+                if self.stat(at, lock.file())?.links == 0 {
+                    return Err(OpenError::Gone { key: at.key });
+                }
+                Ok(Leased { lease: Lease::new(held, Some(lock), self.process), waited: true })
+            }
+            Outcome::Gone => Err(OpenError::Gone { key: at.key }),
+            Outcome::Failed(error) => Err(error),
+            Outcome::TimedOut | Outcome::Turn { .. } => Err(self.timeout(at, wait)),
+        }
+    }
+
+    pub(super) fn locked(&self, file: File) -> LockedFile {
+        LockedFile { file, fs: Arc::clone(&self.fs), process: self.process }
+    }
+
+    fn timeout(&self, at: &Spot, waited: Duration) -> OpenError {
+        let holder = self.queue.holder(&at.key).or_else(|| self.kernel_holder(at));
+        OpenError::LockTimeout(LockTimeout { key: at.key, waited, holder })
+    }
+
+    /// Who holds the file of `key`, from the kernel's list of locks.
+    fn kernel_holder(&self, at: &Spot) -> Option<Holder> {
+        let stat = self.fs.stat_path(&self.root, &at.path).ok()?;
+        let (major, minor) = stat.device;
+        let file = format!("{major:02x}:{minor:02x}:{}", stat.inode);
+        let locks = std::fs::read_to_string("/proc/locks").ok()?;
+        let pid = locks.lines().find_map(|line| {
+            // `1: FLOCK  ADVISORY  WRITE 4711 fe:00:123 0 EOF`; a waiter's line has `->` second.
+            let mut fields = line.split_whitespace().skip(1);
+            let (kind, pid, on) = (fields.next()?, fields.nth(2)?, fields.next()?);
+            (kind == "FLOCK" && on == file).then(|| pid.parse().ok())?
+        })?;
+        Some(Holder { pid, held: None, label: None })
+    }
+
+    fn replaced(&self, at: &Spot) -> OpenError {
+        let source = io::Error::other("the file was replaced each time it was opened");
+        OpenError::Io(self.io_error("lock", &at.path)(source))
+    }
+}
+
+/// What a party knows that had to wait in the queue.
+#[derive(Clone, Copy)]
+struct Waiting {
+    since: Instant,
+    /// The last holder in this process left the session alive.
+    alive: bool,
+}
+
+impl From<Mode> for Flock {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Shared => Self::Shared,
+            Mode::Exclusive => Self::Exclusive,
+        }
+    }
+}

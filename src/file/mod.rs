@@ -1,0 +1,327 @@
+//! The sharded file store: one file per session, locked by the kernel while a request holds it.
+//!
+//! The way of a request through this directory: [`hold`] opens; [`lock`] takes its turn in the
+//! queue and then the kernel's lock, behind the [`gate`] where there is contention; [`read`] finds
+//! the current slot; [`write`] writes the other one; [`end`] destroys. [`format`] knows the bytes,
+//! [`layout`] the path, [`room`] is the opened store directory they share.
+
+mod description;
+mod end;
+mod format;
+mod gate;
+mod hold;
+mod layout;
+mod lock;
+mod read;
+mod room;
+mod sweep;
+mod touch;
+mod write;
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::access::{Access, Calling};
+use crate::error::{IoError, OpenError, StoreError};
+use crate::id::Key;
+use crate::limits;
+use crate::seams::{Clock, Entropy, FileSystem, OpenMode, OsClock, OsEntropy, OsFileSystem};
+use crate::store::{OpenRequest, Store, SweepBudget, Swept};
+use crate::sync::Arc;
+use description::Description;
+pub use hold::FileHold;
+pub use layout::Layout;
+use room::{Room, Settings};
+
+/// Sessions in files below one directory, for any number of threads and processes of one machine.
+///
+/// It offers every [`Access`]. An exclusive or shared hold is an advisory kernel lock (`flock`) on
+/// the session's file; the kernel frees it when the process dies, however it dies. A clone is
+/// another handle of the same open store.
+///
+/// # Fairness
+///
+/// Waiters of one process are served in the order they came. A process hands a lock from waiter
+/// to waiter at most 4 times or for 1 ms, then other processes get their turn.
+///
+/// # Forks
+///
+/// A store that was opened before a `fork` answers [`OpenError::Forked`] in the child; open it
+/// again there. Holds that the child inherited do not unlock the parent's sessions.
+///
+/// # Examples
+///
+/// ```
+/// use cloakroom::blocking::Sessions;
+/// use cloakroom::{Access, FileStore, SessionId};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let directory = directory.path().join("sessions");
+/// let sessions = Sessions::new(FileStore::open(directory)?);
+/// let mut session = sessions.open(&SessionId::generate()?, Access::Exclusive)?;
+/// session.insert("visits", 1)?;
+/// session.commit()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct FileStore {
+    room: Arc<Room>,
+}
+
+/// What a commit survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// `kill -9` of the program: the bytes are in the page cache.
+    #[default]
+    Process,
+    /// A power cut: the bytes are on the medium before the commit returns.
+    Power,
+}
+
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Process => "process",
+            Self::Power => "power",
+        })
+    }
+}
+
+impl FileStore {
+    /// Opens the store in `directory`, or creates it there with the default settings.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub fn open(directory: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        Self::builder(directory).open()
+    }
+
+    /// Settings for a store in `directory`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cloakroom::{Durability, FileStore, Layout};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let directory = directory.path().join("sessions");
+    /// let store = FileStore::builder(directory)
+    ///     .layout(Layout { levels: 2, digits: 1 })
+    ///     .durability(Durability::Power)
+    ///     .open()?;
+    /// assert_eq!(store.layout().directories(), 256);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder(directory: impl Into<PathBuf>) -> FileStoreBuilder {
+        FileStoreBuilder {
+            directory: directory.into(),
+            layout: None,
+            durability: None,
+            waiters_max: limits::WAITERS,
+            fs: Arc::new(OsFileSystem),
+            clock: Arc::new(OsClock),
+            entropy: Arc::new(OsEntropy),
+        }
+    }
+
+    /// The store's directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.room.root_path
+    }
+
+    /// How its files are spread.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.room.layout
+    }
+
+    /// What its commits survive.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.room.durability
+    }
+
+    /// Where the file of `key` is, or would be.
+    #[must_use]
+    pub fn place(&self, key: &Key) -> PathBuf {
+        self.room.place(&self.room.spot(key).path)
+    }
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStore")
+            .field("directory", &self.room.root_path)
+            .field("layout", &self.room.layout)
+            .field("durability", &self.room.durability)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store for FileStore {
+    type Hold = FileHold;
+
+    fn name(&self) -> &'static str {
+        "FileStore"
+    }
+
+    fn accesses(&self) -> &'static [Access] {
+        &Access::ALL
+    }
+
+    async fn open(&self, key: &Key, request: OpenRequest) -> Result<FileHold, OpenError> {
+        FileHold::open(&self.room, key, request).await
+    }
+
+    async fn sweep(&self, budget: SweepBudget, calling: Calling) -> Result<Swept, OpenError> {
+        self.room.check_process()?;
+        let room = Arc::clone(&self.room);
+        let swept = self.room.off_thread(calling, move || room.sweep(budget)).await;
+        swept.unwrap_or_else(|| {
+            let (operation, place) = ("start a thread to sweep", self.room.root_path.clone());
+            Err(IoError { operation, place, source: io::ErrorKind::OutOfMemory.into() }.into())
+        })
+    }
+}
+
+/// Settings for a [`FileStore`].
+///
+/// Layout and durability are recorded in the store when it is created. Left out, a store is used
+/// as it is; asked for otherwise than recorded, the open fails.
+#[derive(Clone)]
+#[must_use]
+pub struct FileStoreBuilder {
+    directory: PathBuf,
+    layout: Option<Layout>,
+    durability: Option<Durability>,
+    waiters_max: usize,
+    fs: Arc<dyn FileSystem>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl FileStoreBuilder {
+    /// How the files are spread over directories.
+    pub const fn layout(mut self, layout: Layout) -> Self {
+        self.layout = Some(layout);
+        self
+    }
+
+    /// What a commit survives.
+    pub const fn durability(mut self, durability: Durability) -> Self {
+        self.durability = Some(durability);
+        self
+    }
+
+    /// How many may wait for one session in this process; 1,024 unless told otherwise.
+    pub const fn max_waiters(mut self, waiters: usize) -> Self {
+        self.waiters_max = waiters;
+        self
+    }
+
+    /// Another road to the file system, to inject faults.
+    pub fn file_system(mut self, fs: impl FileSystem) -> Self {
+        self.fs = Arc::new(fs);
+        self
+    }
+
+    /// Another clock.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Another source of random numbers.
+    pub fn entropy(mut self, entropy: impl Entropy) -> Self {
+        self.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// Opens the store, or creates it if its directory is empty or missing.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub fn open(self) -> Result<FileStore, StoreError> {
+        let Self { directory, layout, durability, waiters_max, fs, clock, entropy } = self;
+        if let Some(layout) = layout {
+            layout.check()?;
+        }
+        let root = open_root(&directory)?;
+        let stands = match Description::load(&*fs, &root, &directory)? {
+            Some(stands) => stands,
+            None if is_empty(&*fs, &root, &directory)? => {
+                let new = Description {
+                    layout: layout.unwrap_or_default(),
+                    durability: durability.unwrap_or_default(),
+                };
+                new.create(&*fs, &root, &directory)?
+            }
+            // Another opener may have made it a store since.
+            None => Description::load(&*fs, &root, &directory)?
+                .ok_or_else(|| StoreError::NotAStore { place: directory.clone() })?,
+        };
+        let mismatch = |setting, found: String, asked: String| StoreError::Mismatch {
+            place: directory.clone(),
+            setting,
+            found,
+            asked,
+        };
+        let Description { layout: laid_out, durability: durable } = stands;
+        if let Some(layout) = layout.filter(|layout| *layout != laid_out) {
+            return Err(mismatch("layout", laid_out.to_string(), layout.to_string()));
+        }
+        if let Some(asked) = durability.filter(|asked| *asked != durable) {
+            return Err(mismatch("durability", durable.to_string(), asked.to_string()));
+        }
+        let settings =
+            Settings { fs, clock, entropy, layout: laid_out, durability: durable, waiters_max };
+        Ok(FileStore { room: Arc::new(Room::new(root, directory, settings)) })
+    }
+}
+
+impl fmt::Debug for FileStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStoreBuilder")
+            .field("directory", &self.directory)
+            .field("layout", &self.layout)
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The one place where a path of the caller is followed, links included: the store is where the
+/// caller says. Below it no link is followed.
+fn open_root(directory: &Path) -> Result<File, StoreError> {
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+    let failed =
+        |operation| move |source| IoError { operation, place: directory.to_owned(), source };
+    let missing: Vec<&Path> = directory.ancestors().take_while(|path| !path.exists()).collect();
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(directory).map_err(failed("create"))?;
+    for parent in missing.into_iter().filter_map(Path::parent) {
+        // A power cut must not take the directories away again.
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("sync"))?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).custom_flags(libc::O_DIRECTORY);
+    Ok(options.open(directory).map_err(failed("open"))?)
+}
+
+fn is_empty(fs: &dyn FileSystem, root: &File, directory: &Path) -> Result<bool, StoreError> {
+    let failed = |source| IoError { operation: "list", place: directory.to_owned(), source };
+    let here = fs.open(root, Path::new("."), OpenMode::Directory).map_err(failed)?;
+    for entry in fs.list(&here).map_err(failed)? {
+        let entry = entry.map_err(|error| failed(error.into()))?;
+        let name = entry.file_name().to_string_lossy();
+        if name != "." && name != ".." && !description::is_description(&name) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,40 @@
+//! Whether this process was forked from the one that made something.
+//!
+//! Asking the kernel for the process id costs a system call each time, several per session. The C
+//! library instead calls a handler in each new child, which counts.
+
+#![allow(unsafe_code)]
+
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// How many forks lie between this process and the first; remembered by what must not be used
+/// in a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generation(u32);
+
+impl Generation {
+    /// This process.
+    pub(crate) fn current() -> Self {
+        static REGISTER: Once = Once::new();
+        REGISTER.call_once(|| {
+            // SAFETY: the handler only adds to an atomic number, which is safe to do between
+            // `fork` and whatever the child does next. Should the registration fail, for want of
+            // memory, children are not recognised; nothing else changes.
+            unsafe { libc::pthread_atfork(None, None, Some(count)) };
+        });
+        Self(FORKS.load(Ordering::Relaxed))
+    }
+
+    /// Whether this is still the process that remembered it.
+    pub(crate) fn is_current(self) -> bool {
+        // Relaxed: written only between fork and the child's first own instruction.
+        self.0 == FORKS.load(Ordering::Relaxed)
+    }
+}
+
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn count() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}

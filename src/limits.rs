@@ -1,0 +1,29 @@
+//! Every limit of the engine, in one place.
+
+use std::time::Duration;
+
+/// How long an open waits for its lock unless told otherwise.
+pub const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// How many may wait for one session in one process; one more is told at once.
+pub const WAITERS: usize = 1_024;
+
+/// How long an unused session lives unless told otherwise.
+pub const IDLE: Duration = Duration::from_secs(86_400);
+
+/// The longest grace of a renewed id.
+pub const GRACE_MAX: Duration = Duration::from_secs(600);
+
+/// The largest payload in bytes.
+pub const PAYLOAD_MAX: usize = 64 << 20;
+
+/// How often an optimistic update is tried before its conflict is reported.
+pub const UPDATE_TRIES: u32 = 1_000;
+
+/// How often a lock passes from waiter to waiter within one process before other processes get
+/// their turn.
+pub const HAND_OVERS: u32 = 4;
+
+/// How long a lock passes from waiter to waiter within one process before other processes get
+/// their turn.
+pub const HAND_OVER_TIME: Duration = Duration::from_millis(1);
