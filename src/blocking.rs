@@ -142,7 +142,6 @@ impl<S: Store> fmt::Debug for Sessions<S> {
 
 /// [`Session`](crate::Session) for threads that may block: its values are read and changed
 /// through that type, what reaches the store waits.
-#[derive(Debug)]
 pub struct Session<S: Store>(crate::Session<S>);
 
 impl<S: Store> Session<S> {
@@ -185,6 +184,12 @@ impl<S: Store> Session<S> {
     /// See [`CommitError`](crate::CommitError).
     pub fn touch(&mut self) -> Result<(), SessionError> {
         wait(self.0.touch())
+    }
+}
+
+impl<S: Store> fmt::Debug for Session<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -261,6 +266,7 @@ impl<S: Store> SessionsBuilder<S> {
 ///
 /// For the bytes level of a store from blocking code; the calls of this module use it themselves.
 /// Do not call it in a task of an async runtime: it blocks the thread.
+#[inline]
 pub fn wait<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     // A store that serves a blocking call on its thread is ready at once.

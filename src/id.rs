@@ -42,7 +42,7 @@ impl SessionId {
     pub(crate) fn generate_from(entropy: &dyn Entropy) -> std::io::Result<Self> {
         let mut bits = [0_u8; 32];
         entropy.fill(&mut bits)?;
-        Ok(Self::from(hex(&bits).as_str()))
+        Ok(Self::from(hex(&bits).as_slice()))
     }
 
     /// The bytes that go into the cookie. Keep them out of logs.
@@ -115,12 +115,13 @@ impl Key {
     /// Each part is preceded by its length, so no two pairs run together.
     #[must_use]
     pub fn new(namespace: &str, id: &SessionId) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        for part in [namespace.as_bytes(), id.as_bytes()] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
+        let (namespace, id) = (namespace.as_bytes(), id.as_bytes());
+        let mut message = Vec::with_capacity(16 + namespace.len() + id.len());
+        for part in [namespace, id] {
+            message.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            message.extend_from_slice(part);
         }
-        Self(*hasher.finalize().as_bytes())
+        Self(*blake3::hash(&message).as_bytes())
     }
 
     /// The key with these bytes, as a store reads it back from a name.
@@ -172,7 +173,7 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        f.pad(std::str::from_utf8(&hex(&self.0)).unwrap_or_default())
     }
 }
 
@@ -182,16 +183,16 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Lower-case hex digits of `bytes`.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// Lower-case hex digits of 32 bytes.
+pub(crate) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     const fn digit(nibble: u8) -> u8 {
         if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
     }
-    let mut text = Vec::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        text.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    let mut text = [0; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
-    String::from_utf8(text).unwrap_or_default()
+    text
 }
 
 const fn nibble(digit: u8) -> Option<u8> {

@@ -1,7 +1,8 @@
 //! The store in the memory of one process.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use crate::access::{Access, Calling};
@@ -44,7 +45,9 @@ pub struct MemoryStore {
 }
 
 struct Shelf {
-    sessions: Mutex<HashMap<Key, Stored>>,
+    sessions: Mutex<BTreeMap<Key, Stored>>,
+    /// The last session that a sweep looked at.
+    swept: Mutex<Option<Key>>,
     queue: Arc<LockQueue<()>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -72,6 +75,7 @@ impl MemoryStore {
         Self {
             shelf: Arc::new(Shelf {
                 sessions: Mutex::default(),
+                swept: Mutex::default(),
                 queue: Arc::new(LockQueue::new(limits::WAITERS, no_limit)),
                 clock: Arc::new(clock),
                 entropy: Arc::new(entropy),
@@ -120,25 +124,28 @@ impl Store for MemoryStore {
     async fn sweep(&self, budget: SweepBudget, _: Calling) -> Result<Swept, OpenError> {
         self.shelf.check_process()?;
         let now = self.shelf.clock.now();
-        let mut sessions = self.shelf.sessions.lock();
-        // In memory all are looked at in one go; the budget bounds what is removed.
-        let examined = sessions.len();
-        let mut swept = Swept { examined, complete: true, ..Swept::default() };
-        sessions.retain(|key, stored| {
-            if !stored.record.is_expired(now) {
-                return true;
+        let mut last = self.shelf.swept.lock();
+        let mut swept = Swept::default();
+        while swept.examined < budget.sessions {
+            let after = last.map_or(Bound::Unbounded, Bound::Excluded);
+            let mut sessions = self.shelf.sessions.lock();
+            let Some((key, stored)) = sessions.range((after, Bound::Unbounded)).next() else {
+                *last = None;
+                swept.complete = true;
+                break;
+            };
+            let key = *key;
+            *last = Some(key);
+            swept.examined += 1;
+            if stored.record.is_expired(now) {
+                if self.shelf.queue.holder(&key).is_some() {
+                    swept.in_use += 1;
+                } else {
+                    sessions.remove(&key);
+                    swept.removed += 1;
+                }
             }
-            if self.shelf.queue.holder(key).is_some() {
-                swept.in_use += 1;
-                return true;
-            }
-            if swept.removed == budget.sessions {
-                swept.complete = false;
-                return true;
-            }
-            swept.removed += 1;
-            false
-        });
+        }
         Ok(swept)
     }
 }
@@ -159,17 +166,15 @@ impl Shelf {
             let (waited, holder) = (request.wait, self.queue.holder(key));
             OpenError::LockTimeout(LockTimeout { key: *key, waited, holder })
         };
-        let waiting = match self.queue.arrive(key, mode, request.label.clone()) {
-            Arrival::Turn(turn) => return Ok(turn.settle()),
-            Arrival::Full => {
-                return Err(OpenError::TooManyWaiters { key: *key, limit: limits::WAITERS });
-            }
-            Arrival::Wait(waiting) => waiting,
-        };
-        if request.wait.is_zero() {
-            drop(waiting);
-            return Err(timeout());
-        }
+        let waiting =
+            match self.queue.arrive(key, mode, request.label.clone(), !request.wait.is_zero()) {
+                Arrival::Turn(turn) => return Ok(turn.settle()),
+                Arrival::Busy => return Err(timeout()),
+                Arrival::Full => {
+                    return Err(OpenError::TooManyWaiters { key: *key, limit: limits::WAITERS });
+                }
+                Arrival::Wait(waiting) => waiting,
+            };
         let deadline = Instant::now().checked_add(request.wait);
         match waiting.outcome(deadline, request.calling).await {
             Outcome::Turn { turn, .. } => Ok(turn.settle()),
@@ -240,6 +245,15 @@ impl MemoryHold {
         }
     }
 
+    /// What stands now. Under its exclusive holder a session does not expire.
+    fn standing(&self) -> Option<Stored> {
+        if self.request.access == Access::Exclusive && self.current.is_some() {
+            self.shelf.sessions.lock().get(&self.key).cloned()
+        } else {
+            self.shelf.look(&self.key).0
+        }
+    }
+
     /// Whether the session may be written, given what stands now.
     fn check(&self, now: Option<&Stored>, condition: Condition) -> Result<(), CommitError> {
         let key = self.key;
@@ -273,7 +287,7 @@ impl MemoryHold {
         if payload.len() > PAYLOAD_MAX {
             return Err(CommitError::TooLarge { bytes: payload.len(), limit: PAYLOAD_MAX });
         }
-        let (standing, _) = self.shelf.look(&self.key);
+        let standing = self.standing();
         self.check(standing.as_ref(), condition)?;
         let now = self.shelf.clock.now();
         let record = match standing {
@@ -320,7 +334,7 @@ impl Hold for MemoryHold {
                     Then::Keep => self.keep(held),
                     Then::Release => {
                         self.released = true;
-                        held.release(());
+                        held.release((), Timestamp::MAX);
                     }
                 }
                 Ok(record)
@@ -386,7 +400,7 @@ impl Hold for MemoryHold {
         let now = self.shelf.clock.now();
         let mut record = newborn(birth, now, lifetime);
         let mut sessions = self.shelf.sessions.lock();
-        if sessions.contains_key(new) {
+        if sessions.get(new).is_some_and(|there| !there.record.is_expired(now)) {
             drop(sessions);
             self.keep(held);
             return Err(CommitError::AlreadyExists { key: *new });
@@ -424,7 +438,7 @@ impl Drop for MemoryHold {
 
 fn release(shelf: &Shelf, held: Held<()>) {
     match shelf.check_process() {
-        Ok(()) => held.release(()),
+        Ok(()) => held.release((), Timestamp::MAX),
         // The queue of a forked child is a copy whose locks another thread may have held.
         Err(_) => std::mem::forget(held),
     }

@@ -91,7 +91,7 @@ impl<S: Store> Session<S> {
         let Some(initializer) = self.sessions.initializer() else {
             return Ok(());
         };
-        let mut initial = Initial { values: Values::new() };
+        let mut initial = Initial { values: Values::default() };
         initializer(&mut initial)?;
         self.initial = codec::encode(&initial.values);
         self.values = initial.values;
@@ -153,12 +153,12 @@ impl<S: Store> Session<S> {
     /// Whether there is a value of this name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.values.contains_key(name)
+        self.values.contains(name)
     }
 
     /// The names of all values, in order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.values.keys().map(String::as_str)
+        self.values.names()
     }
 
     /// How many values there are.
@@ -181,17 +181,7 @@ impl<S: Store> Session<S> {
     pub fn insert<T: Serialize>(&mut self, name: &str, value: T) -> Result<(), SessionError> {
         self.check_writable()?;
         let value = codec::to_value(name, &value)?;
-        match self.values.get_mut(name) {
-            Some(stored) if *stored == value => {}
-            Some(stored) => {
-                *stored = value;
-                self.dirty = true;
-            }
-            None => {
-                self.values.insert(name.to_owned(), value);
-                self.dirty = true;
-            }
-        }
+        self.dirty |= self.values.insert(name, &value);
         Ok(())
     }
 
@@ -202,7 +192,7 @@ impl<S: Store> Session<S> {
     /// The session is read-only, or it has ended.
     pub fn remove(&mut self, name: &str) -> Result<bool, SessionError> {
         self.check_writable()?;
-        let removed = self.values.remove(name).is_some();
+        let removed = self.values.remove(name);
         self.dirty |= removed;
         Ok(removed)
     }
@@ -357,13 +347,15 @@ impl<S: Store> Session<S> {
             && then == Then::Release
         {
             let payload = codec::encode(&self.values);
+            if self.is_new() && payload == self.initial {
+                self.hold.release().await;
+                self.take_new_id();
+                return Ok(());
+            }
             let key = self.sessions.key(new);
             let lifetime = self.sessions.lifetime();
             self.hold.renew(&key, &payload, lifetime, *grace).await?;
-            self.key = key;
-            if let Some(Renewal { new, .. }) = self.renewal.take() {
-                self.id = new;
-            }
+            self.take_new_id();
             return Ok(());
         }
         if self.dirty {
@@ -380,6 +372,13 @@ impl<S: Store> Session<S> {
             self.hold.release().await;
         }
         Ok(())
+    }
+
+    fn take_new_id(&mut self) {
+        if let Some(Renewal { new, .. }) = self.renewal.take() {
+            self.key = self.sessions.key(&new);
+            self.id = new;
+        }
     }
 
     async fn write(&mut self, mut payload: Vec<u8>, then: Then) -> Result<(), SessionError> {
@@ -434,7 +433,7 @@ impl<S: Store> fmt::Debug for Session<S> {
         f.debug_struct("Session")
             .field("key", &self.key)
             .field("access", &self.access())
-            .field("names", &self.values.keys())
+            .field("names", &self.keys().collect::<Vec<_>>())
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
@@ -454,7 +453,7 @@ impl Initial {
     /// The value cannot be encoded.
     pub fn insert<T: Serialize>(&mut self, name: &str, value: T) -> Result<(), SessionError> {
         let value = codec::to_value(name, &value)?;
-        self.values.insert(name.to_owned(), value);
+        self.values.insert(name, &value);
         Ok(())
     }
 }

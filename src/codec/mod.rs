@@ -6,6 +6,8 @@
 
 mod payload;
 mod value;
+mod values;
 
-pub(crate) use payload::{Values, decode, encode};
+pub(crate) use payload::{decode, encode};
 pub(crate) use value::{from_value, to_value};
+pub(crate) use values::Values;

@@ -1,10 +1,12 @@
 //! Where the file of a session is.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
-use crate::id::Key;
+use crate::id::{Key, hex};
 
 /// How a store spreads its files over prefix directories: `levels` of them, each named by the next
 /// `digits` hex digits of the key.
@@ -69,15 +71,15 @@ impl Layout {
 
     /// Where the file of `key` is, relative to the root.
     pub(super) fn path(self, key: &Key) -> PathBuf {
-        let name = key.to_string();
+        let name = hex(key.as_bytes());
         let digits = usize::from(self.digits);
-        let mut path = String::with_capacity(name.len() + 3 * (4 + 1));
+        let mut path = Vec::with_capacity(name.len() + 3 * (4 + 1));
         for level in 0..usize::from(self.levels) {
-            path.push_str(name.get(level * digits..(level + 1) * digits).unwrap_or_default());
-            path.push('/');
+            path.extend_from_slice(name.get(level * digits..(level + 1) * digits).unwrap_or(&[]));
+            path.push(b'/');
         }
-        path.push_str(&name);
-        path.into()
+        path.extend_from_slice(&name);
+        OsString::from_vec(path).into()
     }
 
     /// Whether `path` is a directory of this layout, so many levels below the root.

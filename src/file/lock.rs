@@ -12,12 +12,13 @@ use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::read::Contents;
 use super::room::{REOPENS, Room, Spot};
 use crate::access::Calling;
 use crate::error::{Holder, LockTimeout, OpenError};
 use crate::fork::Generation;
 use crate::queue::{Arrival, Delivery, Held, Label, Mode, Outcome, Turn};
-use crate::seams::{FileSystem, Flock, OpenMode};
+use crate::seams::{FileSystem, Flock, OpenMode, Timestamp};
 use crate::sync::Arc;
 
 /// An open session file with its kernel lock. Dropped: unlocked, then closed. A close alone would
@@ -49,12 +50,20 @@ impl Drop for LockedFile {
 pub(super) struct Lease {
     held: Option<Held<LockedFile>>,
     pub(super) file: Option<LockedFile>,
+    /// Until when the session lives that is left at the release.
+    pub(super) alive_until: Timestamp,
     process: Generation,
 }
 
 impl Lease {
     fn new(held: Held<LockedFile>, file: Option<LockedFile>, process: Generation) -> Self {
-        Self { held: Some(held), file, process }
+        Self { held: Some(held), file, alive_until: Timestamp::MAX, process }
+    }
+
+    /// Lets go of a file that is not the session's any more: nobody gets it handed over.
+    pub(super) fn abandon(mut self) {
+        drop(self.file.take());
+        drop(self.held.take());
     }
 
     /// Releases, and tells everybody who waits that the session is gone.
@@ -75,7 +84,7 @@ impl Drop for Lease {
             return;
         }
         match self.file.take() {
-            Some(file) => held.release(file),
+            Some(file) => held.release(file, self.alive_until),
             None => held.release_absent(),
         }
     }
@@ -96,6 +105,15 @@ pub(super) struct Leased {
     pub(super) waited: bool,
 }
 
+/// What a thread brings that waited for the kernel's lock.
+enum Delivered {
+    Locked(LockedFile),
+    /// The session was destroyed meanwhile.
+    Gone,
+    /// The session is over, and its file was removed.
+    Absent,
+}
+
 enum Attempt {
     Locked(LockedFile),
     Absent,
@@ -110,19 +128,19 @@ impl Room {
         request: LockRequest,
     ) -> Result<Leased, OpenError> {
         let LockRequest { mode, wait, label, calling } = request;
-        let (mut turn, mut waiting) = match self.queue.arrive(&at.key, mode, label) {
+        let (mut turn, mut waiting) = match self.queue.arrive(&at.key, mode, label, !wait.is_zero())
+        {
             Arrival::Turn(turn) => (turn, None),
             Arrival::Full => {
                 return Err(OpenError::TooManyWaiters { key: at.key, limit: self.waiters_max });
             }
-            Arrival::Wait(waiting) if wait.is_zero() => {
-                drop(waiting);
-                return Err(self.timeout(at, wait));
-            }
+            Arrival::Busy => return Err(self.timeout(at, wait)),
             Arrival::Wait(waiting) => {
                 let since = Instant::now();
                 match waiting.outcome(since.checked_add(wait), calling).await {
-                    Outcome::Turn { turn, alive } => (turn, Some(Waiting { since, alive })),
+                    Outcome::Turn { turn, alive_until } => {
+                        (turn, Some(Waiting { since, alive_until }))
+                    }
                     outcome => return self.leased(at, wait, outcome),
                 }
             }
@@ -135,7 +153,9 @@ impl Room {
                     let lease = Lease::new(turn.settle(), Some(file), self.process);
                     return Ok(Leased { lease, waited: waiting.is_some() });
                 }
-                Attempt::Absent if waiting.as_ref().is_some_and(|waiting| waiting.alive) => {
+                Attempt::Absent
+                    if waiting.is_some_and(|waiting| waiting.expects(self.clock.now())) =>
+                {
                     turn.gone();
                     return Err(OpenError::Gone { key: at.key });
                 }
@@ -149,9 +169,9 @@ impl Room {
             let since = waiting.map_or_else(Instant::now, |waiting| waiting.since);
             match self.wait_for_kernel(turn, at, mode, file, since.checked_add(wait), calling).await
             {
-                Outcome::Turn { turn: again, alive } => {
+                Outcome::Turn { turn: again, alive_until } => {
                     turn = again;
-                    waiting = Some(Waiting { since, alive });
+                    waiting = Some(Waiting { since, alive_until });
                 }
                 outcome => return self.leased(at, wait, outcome),
             }
@@ -218,19 +238,14 @@ impl Room {
     /// Waits for the kernel's lock, on a thread of the engine.
     fn deliver(&self, at: &Spot, mode: Mode, file: File, delivery: Delivery<LockedFile>) {
         match self.lock_blocking(at, mode, file) {
-            Ok(Some(locked)) => delivery.grant(locked),
-            Ok(None) => delivery.gone(),
+            Ok(Delivered::Locked(locked)) => delivery.grant(locked),
+            Ok(Delivered::Gone) => delivery.gone(),
+            Ok(Delivered::Absent) => delivery.retry(),
             Err(error) => delivery.fail(error),
         }
     }
 
-    /// `None`: the file had a session when it was opened, and has no name any more.
-    fn lock_blocking(
-        &self,
-        at: &Spot,
-        mode: Mode,
-        mut file: File,
-    ) -> Result<Option<LockedFile>, OpenError> {
+    fn lock_blocking(&self, at: &Spot, mode: Mode, mut file: File) -> Result<Delivered, OpenError> {
         let open_mode = match mode {
             Mode::Shared => OpenMode::Read,
             Mode::Exclusive => OpenMode::Write,
@@ -251,11 +266,20 @@ impl Room {
             drop(passage);
             let locked = self.locked(file);
             if self.stat(at, &locked.file)?.links > 0 {
-                return Ok(Some(locked));
+                return Ok(Delivered::Locked(locked));
             }
             file = match self.open(&at.path, open_mode) {
                 Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    // Destroyed or removed by an outsider; or it was over anyway and was swept.
+                    let left = self.contents(at, locked.file(), true);
+                    return Ok(
+                        match left.map_err(|error| self.read_error(at, locked.file(), error))? {
+                            Contents::Expired | Contents::Unborn => Delivered::Absent,
+                            _ => Delivered::Gone,
+                        },
+                    );
+                }
                 Err(error) => return Err(self.open_error(at, error)),
             };
         }
@@ -296,12 +320,15 @@ impl Room {
         let stat = self.fs.stat_path(&self.root, &at.path).ok()?;
         let (major, minor) = stat.device;
         let file = format!("{major:02x}:{minor:02x}:{}", stat.inode);
-        let locks = std::fs::read_to_string("/proc/locks").ok()?;
-        let pid = locks.lines().find_map(|line| {
-            // `1: FLOCK  ADVISORY  WRITE 4711 fe:00:123 0 EOF`; a waiter's line has `->` second.
-            let mut fields = line.split_whitespace().skip(1);
-            let (kind, pid, on) = (fields.next()?, fields.nth(2)?, fields.next()?);
-            (kind == "FLOCK" && on == file).then(|| pid.parse().ok())?
+        // The list is read in pieces and moves meanwhile, so a line may be missed.
+        let pid = (0..3).find_map(|_| {
+            let locks = std::fs::read_to_string("/proc/locks").ok()?;
+            locks.lines().find_map(|line| {
+                // `1: FLOCK  ADVISORY  WRITE 4711 fe:00:123 0 EOF`; a waiter's has `->` second.
+                let mut fields = line.split_whitespace().skip(1);
+                let (kind, pid, on) = (fields.next()?, fields.nth(2)?, fields.next()?);
+                (kind == "FLOCK" && on == file).then(|| pid.parse().ok())?
+            })
         })?;
         Some(Holder { pid, held: None, label: None })
     }
@@ -316,8 +343,15 @@ impl Room {
 #[derive(Clone, Copy)]
 struct Waiting {
     since: Instant,
-    /// The last holder in this process left the session alive.
-    alive: bool,
+    /// Until when the session lives that the last holder in this process left.
+    alive_until: Option<Timestamp>,
+}
+
+impl Waiting {
+    /// Whether a session should be there at `now`, so that its absence means it was destroyed.
+    fn expects(&self, now: Timestamp) -> bool {
+        self.alive_until.is_some_and(|deadline| now < deadline)
+    }
 }
 
 impl From<Mode> for Flock {

@@ -1,11 +1,13 @@
 //! The sharded file store: one file per session, locked by the kernel while a request holds it.
 //!
-//! The way of a request through this directory: [`hold`] opens; [`lock`] takes its turn in the
-//! queue and then the kernel's lock, behind the [`gate`] where there is contention; [`read`] finds
-//! the current slot; [`write`] writes the other one; [`end`] destroys. [`format`] knows the bytes,
-//! [`layout`] the path, [`room`] is the opened store directory they share.
+//! The way of a request through this directory: [`hold`] opens; [`take`] finds the session, for which
+//! [`lock`] takes its turn in the queue and then the kernel's lock, behind the [`gate`] where there is
+//! contention, and [`read`] finds the current slot; [`desk`] changes it: [`write`] writes the other
+//! slot, [`end`] destroys. [`format`] knows the bytes, [`layout`] the path, [`room`] is the opened
+//! store directory they share.
 
 mod description;
+mod desk;
 mod end;
 mod format;
 mod gate;
@@ -15,6 +17,7 @@ mod lock;
 mod read;
 mod room;
 mod sweep;
+mod take;
 mod touch;
 mod write;
 

@@ -130,19 +130,11 @@ impl Room {
             (Some(bytes), 1) => bytes.as_slice(),
             _ => start.get(format::HEAD + slot * capacity..).unwrap_or_default(),
         };
-        let mut candidates = [0, 1].map(|slot| (format::peek(header_at(slot)), slot));
         // The higher sequence first; what it claims is checked below.
-        if candidates
-            .each_ref()
-            .map(|(peeked, _)| peeked.as_ref().map(|(h, _)| h.sequence))
-            .is_sorted()
-        {
-            candidates.reverse();
-        }
-        for (peeked, slot) in candidates {
-            let Some((header, length)) = peeked else {
-                continue;
-            };
+        let sequences = [0, 1].map(|slot| format::peek_sequence(header_at(slot)));
+        let slots = if sequences.is_sorted() { [1, 0] } else { [0, 1] };
+        for slot in slots {
+            let Some((header, length)) = format::peek(header_at(slot)) else { continue };
             if header.capacity != capacity || (ignore_moved && header.kind == Kind::Moved) {
                 continue;
             }

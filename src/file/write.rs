@@ -22,7 +22,7 @@ use super::format::{self, Cell, Header, Kind};
 use super::layout::growth_path;
 use super::lock::LockedFile;
 use super::read::{Contents, Current};
-use super::room::{REOPENS, Room, Spot, write_error};
+use super::room::{Room, Spot, write_error};
 use crate::error::{CommitError, IoError, OpenError};
 use crate::record::{Lifetime, Record};
 use crate::seams::{Flock, OpenMode};
@@ -220,8 +220,8 @@ impl Room {
 
     /// Creates the session of `key`, which was absent, with version 1.
     ///
-    /// Whoever finds the file in another's hands again and again leaves the birth to that one: the
-    /// answer is `AlreadyExists`, and an open waits for the other as it should.
+    /// Whoever finds the file in another's hands for as long as `BIRTHS` looks leaves the birth to
+    /// that one: the answer is `AlreadyExists`, and an open waits for the other as it should.
     pub(super) fn create(
         &self,
         at: &Spot,
@@ -231,7 +231,7 @@ impl Room {
         if self.is_power() {
             self.check_poison()?;
         }
-        for _ in 0..REOPENS {
+        for _ in 0..BIRTHS {
             let file = match self.open(&at.path, OpenMode::Create) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound && self.layout.levels > 0 => {
@@ -251,7 +251,12 @@ impl Room {
                 .try_lock(&file, Flock::Exclusive)
                 .map_err(self.io_error("lock", &at.path))?
             {
-                // Another birth, or somebody who only looks and is gone in a moment.
+                let seen = self.contents(at, &file, true);
+                if let Contents::Session(_) = seen.map_err(|e| self.read_error(at, &file, e))? {
+                    return Err(CommitError::AlreadyExists { key: at.key });
+                }
+                // A sweep or another birth, done in a moment. Neither can be waited for: the lock
+                // of a birth may be kept for long, and then this one has lost.
                 std::thread::yield_now();
                 continue;
             }
@@ -303,9 +308,8 @@ impl Room {
         match born {
             Ok(current) => Ok((file, current)),
             Err(error) => {
-                // Withdrawn before the unlock; what stays behind is unborn, or is swept.
-                let zeros = [0; format::HEADER];
-                let _ = self.write_all(file.file(), &zeros, format::slot_offset(0, capacity));
+                // Withdrawn before the unlock: empty it is unborn, whatever becomes of its name.
+                let _ = self.fs.set_size(file.file(), 0);
                 let _ = self.finish_unlink(at, &file);
                 Err(error)
             }
@@ -331,3 +335,6 @@ impl Room {
         })
     }
 }
+
+/// How often a birth looks at a file in another's hands.
+const BIRTHS: usize = 10_000;

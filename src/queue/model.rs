@@ -15,7 +15,9 @@ use shuttle::sync::{Condvar, Mutex as ModelMutex};
 use shuttle::{rand::Rng as _, thread};
 
 use super::*;
+use crate::access::Calling;
 use crate::id::SessionId;
+use crate::seams::Timestamp;
 
 /// The lock behind the queue, and how many grants are out.
 #[derive(Default)]
@@ -78,14 +80,14 @@ impl Process {
     /// The way of a session's open: queue, then kernel, by a helper if that blocks. `None`: the
     /// wait was given up after so many polls.
     fn lock(self: &Arc<Self>, polls: Option<usize>) -> Option<(Held<Grant>, Grant)> {
-        let mut turn = match self.queue.arrive(&key(), Mode::Exclusive, None) {
+        let mut turn = match self.queue.arrive(&key(), Mode::Exclusive, None, true) {
             Arrival::Turn(turn) => turn,
             Arrival::Wait(wait) => match poll_some(wait, polls)? {
                 Outcome::Turn { turn, .. } => turn,
                 Outcome::Granted { lock, held } => return Some((held, lock)),
                 _ => return None,
             },
-            Arrival::Full => return None,
+            Arrival::Busy | Arrival::Full => return None,
         };
         loop {
             if let Some(grant) = self.kernel.try_take() {
@@ -108,7 +110,7 @@ impl Process {
             thread::yield_now();
             self.inside.store(false, Ordering::SeqCst);
             self.turns.fetch_add(1, Ordering::SeqCst);
-            held.release(grant);
+            held.release(grant, Timestamp::from_millis(1));
         }
     }
 

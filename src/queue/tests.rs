@@ -2,11 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::time::Instant;
+
 use super::*;
+use crate::access::Calling;
 use crate::blocking::wait;
+use crate::error::OpenError;
 use crate::id::SessionId;
+use crate::seams::Timestamp;
 
 type Queue = Arc<LockQueue<Lock>>;
+
+const LATER: Timestamp = Timestamp::from_millis(1);
 
 /// Counts its drops: an unlock.
 struct Lock(Arc<Mutex<usize>>);
@@ -23,14 +30,14 @@ fn queue(times: u32) -> (Queue, Key, Arc<Mutex<usize>>) {
 }
 
 fn turn(queue: &Queue, key: &Key, mode: Mode) -> Turn<Lock> {
-    match queue.arrive(key, mode, None) {
+    match queue.arrive(key, mode, None, true) {
         Arrival::Turn(turn) => turn,
         _ => panic!("the lock is not free"),
     }
 }
 
 fn waiting(queue: &Queue, key: &Key, mode: Mode) -> Wait<Lock> {
-    match queue.arrive(key, mode, None) {
+    match queue.arrive(key, mode, None, true) {
         Arrival::Wait(wait) => wait,
         _ => panic!("there is nobody to wait for"),
     }
@@ -50,11 +57,11 @@ fn the_lock_goes_to_the_waiters_in_the_order_they_came() {
     let (queue, key, unlocks) = queue(10);
     let held = turn(&queue, &key, Mode::Exclusive).settle();
     let [first, second] = [(); 2].map(|()| waiting(&queue, &key, Mode::Exclusive));
-    held.release(Lock(Arc::clone(&unlocks)));
+    held.release(Lock(Arc::clone(&unlocks)), LATER);
     let Outcome::TimedOut = outcome(second) else { panic!("the second was before the first") };
     let Outcome::Granted { lock, held } = outcome(first) else { panic!("nothing was granted") };
     assert_eq!(*unlocks.lock(), 0, "the lock was let go between two waiters");
-    held.release(lock);
+    held.release(lock, LATER);
     assert_eq!(*unlocks.lock(), 1);
     assert!(is_at_rest(&queue));
 }
@@ -64,12 +71,12 @@ fn after_so_many_hand_overs_the_lock_is_let_go_before_the_next_is_called() {
     let (queue, key, unlocks) = queue(1);
     let mut held = turn(&queue, &key, Mode::Exclusive).settle();
     let [first, second] = [(); 2].map(|()| waiting(&queue, &key, Mode::Exclusive));
-    held.release(Lock(Arc::clone(&unlocks)));
+    held.release(Lock(Arc::clone(&unlocks)), LATER);
     let Outcome::Granted { lock, held: next } = outcome(first) else { panic!("not granted") };
     held = next;
-    held.release(lock);
-    let Outcome::Turn { turn, alive } = outcome(second) else { panic!("not called") };
-    assert!(alive);
+    held.release(lock, LATER);
+    let Outcome::Turn { turn, alive_until } = outcome(second) else { panic!("not called") };
+    assert_eq!(alive_until, Some(LATER));
     assert_eq!(*unlocks.lock(), 1);
     drop(turn);
     assert!(is_at_rest(&queue));
@@ -82,7 +89,7 @@ fn readers_hold_together_and_none_passes_a_waiting_writer() {
     let writer = waiting(&queue, &key, Mode::Exclusive);
     let late = waiting(&queue, &key, Mode::Shared);
     for reader in readers {
-        reader.release(Lock(Arc::clone(&unlocks)));
+        reader.release(Lock(Arc::clone(&unlocks)), LATER);
     }
     let Outcome::TimedOut = outcome(late) else { panic!("a reader passed the writer") };
     let Outcome::Turn { .. } = outcome(writer) else { panic!("the writer was not called") };
@@ -147,7 +154,7 @@ fn a_grant_that_was_not_taken_up_is_let_go() {
     let (queue, key, unlocks) = queue(10);
     let held = turn(&queue, &key, Mode::Exclusive).settle();
     let cancelled = waiting(&queue, &key, Mode::Exclusive);
-    held.release(Lock(Arc::clone(&unlocks)));
+    held.release(Lock(Arc::clone(&unlocks)), LATER);
     drop(cancelled);
     assert_eq!(*unlocks.lock(), 1);
     assert!(is_at_rest(&queue));
@@ -170,7 +177,7 @@ fn one_more_waiter_than_may_wait_is_told_at_once() {
     let (queue, key, _) = queue(10);
     let _held = turn(&queue, &key, Mode::Exclusive).settle();
     let _waiters = [(); 3].map(|()| waiting(&queue, &key, Mode::Exclusive));
-    assert!(matches!(queue.arrive(&key, Mode::Exclusive, None), Arrival::Full));
+    assert!(matches!(queue.arrive(&key, Mode::Exclusive, None, true), Arrival::Full));
 }
 
 #[test]
@@ -178,7 +185,7 @@ fn the_holder_is_known_by_its_label() {
     let (queue, key, _) = queue(10);
     assert!(queue.holder(&key).is_none());
     let label = Some("GET /cart".into());
-    let Arrival::Turn(turn) = queue.arrive(&key, Mode::Exclusive, label) else { panic!() };
+    let Arrival::Turn(turn) = queue.arrive(&key, Mode::Exclusive, label, true) else { panic!() };
     let _held = turn.settle();
     let holder = queue.holder(&key).unwrap();
     assert_eq!(holder.label.as_deref(), Some("GET /cart"));

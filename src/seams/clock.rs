@@ -27,6 +27,9 @@ impl Clock for OsClock {
 pub struct Timestamp(u64);
 
 impl Timestamp {
+    /// A time that never comes.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// The time so many milliseconds after 1970-01-01 UTC.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {

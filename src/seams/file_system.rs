@@ -2,15 +2,17 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 
 use super::range_lock;
 
-/// The one road to the file system. Every path is relative to the directory `root`.
+/// The one road to the file system. Every path is relative to the directory `root`, and no symbolic
+/// link below it is followed.
 ///
-/// Each method is one system call and has that call's meaning and errors; the provided bodies are
+/// Each method has the meaning and the errors of the system call it names; the provided bodies are
 /// the real ones, so a test overrides just what it disturbs.
 #[expect(clippy::missing_errors_doc, reason = "each method fails as its system call does")]
 pub trait FileSystem: Send + Sync + 'static {
@@ -30,13 +32,7 @@ pub trait FileSystem: Send + Sync + 'static {
             OpenMode::Create | OpenMode::CreateNew => Mode::RUSR | Mode::WUSR,
             _ => Mode::empty(),
         };
-        // A seccomp profile may refuse openat2; then only the last component is protected.
-        match fs::openat2(root, path, flags, permissions, ResolveFlags::NO_SYMLINKS) {
-            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
-                Ok(fs::openat(root, path, flags, permissions)?.into())
-            }
-            opened => Ok(opened?.into()),
-        }
+        Ok(open_without_links(root, path, flags, permissions)?.into())
     }
 
     /// Reads at `offset` into the spare capacity of `buffer` (`pread`); 0 at the end.
@@ -74,27 +70,33 @@ pub trait FileSystem: Send + Sync + 'static {
     /// The same of a path, without opening it or following a link (`statx`).
     fn stat_path(&self, root: &File, path: &Path) -> io::Result<FileStat> {
         let wanted = StatxFlags::TYPE | StatxFlags::NLINK | StatxFlags::SIZE | StatxFlags::INO;
-        Ok(fs::statx(root, path, AtFlags::SYMLINK_NOFOLLOW, wanted)?.into())
+        beside(root, path, |directory, name| {
+            Ok(fs::statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, wanted)?.into())
+        })
     }
 
     /// Gives a file another name, over one that bears it already (`renameat`).
     fn rename(&self, root: &File, from: &Path, to: &Path) -> io::Result<()> {
-        Ok(fs::renameat(root, from, root, to)?)
+        beside(root, from, |old, from| {
+            beside(root, to, |new, to| Ok(fs::renameat(old, from, new, to)?))
+        })
     }
 
     /// Gives a file a second name, unless that name is taken (`linkat`).
     fn link(&self, root: &File, from: &Path, to: &Path) -> io::Result<()> {
-        Ok(fs::linkat(root, from, root, to, AtFlags::empty())?)
+        beside(root, from, |old, from| {
+            beside(root, to, |new, to| Ok(fs::linkat(old, from, new, to, AtFlags::empty())?))
+        })
     }
 
     /// Takes a name away (`unlinkat`).
     fn unlink(&self, root: &File, path: &Path) -> io::Result<()> {
-        Ok(fs::unlinkat(root, path, AtFlags::empty())?)
+        beside(root, path, |directory, name| Ok(fs::unlinkat(directory, name, AtFlags::empty())?))
     }
 
     /// Creates a directory with mode 0700 (`mkdirat`).
     fn create_directory(&self, root: &File, path: &Path) -> io::Result<()> {
-        Ok(fs::mkdirat(root, path, Mode::RWXU)?)
+        beside(root, path, |directory, name| Ok(fs::mkdirat(directory, name, Mode::RWXU)?))
     }
 
     /// Lists a directory, opened for this (`getdents`).
@@ -150,6 +152,39 @@ pub trait FileSystem: Send + Sync + 'static {
 pub struct OsFileSystem;
 
 impl FileSystem for OsFileSystem {}
+
+/// Opens `path` through no symbolic link. Where a seccomp profile refuses `openat2`, only the last
+/// component is protected.
+fn open_without_links(
+    root: &File,
+    path: &Path,
+    flags: OFlags,
+    permissions: Mode,
+) -> rustix::io::Result<OwnedFd> {
+    match fs::openat2(root, path, flags, permissions, ResolveFlags::NO_SYMLINKS) {
+        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
+            fs::openat(root, path, flags, permissions)
+        }
+        opened => opened,
+    }
+}
+
+/// Does `work` in the directory of `path`, reached through no symbolic link.
+fn beside<T>(
+    root: &File,
+    path: &Path,
+    work: impl FnOnce(BorrowedFd<'_>, &Path) -> io::Result<T>,
+) -> io::Result<T> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    if parent.as_os_str().is_empty() {
+        return work(root.as_fd(), name.as_ref());
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = open_without_links(root, parent, flags, Mode::empty())?;
+    work(directory.as_fd(), name.as_ref())
+}
 
 /// Writes all of `bytes`, in as many writes as it takes.
 pub(crate) fn write_all(

@@ -6,24 +6,26 @@ use crate::codec::Values;
 
 /// What both sides made of `base`, or the names that both sides changed.
 ///
-/// Equal changes are a conflict too: two that counted from 1 to 2 must not end at 2. A side that
-/// cleared the session conflicts with every change of the other.
+/// Equal changes are a conflict too: two that counted from 1 to 2 must not end at 2. A clear
+/// conflicts with every change of the other side. That theirs was cleared shows in that nothing
+/// of the base is left; that mine was is known (`cleared`).
 pub(super) fn three_way(
     base: &Values,
     mine: &Values,
     theirs: &Values,
     cleared: bool,
 ) -> Result<Values, Vec<String>> {
-    let names: BTreeSet<&String> = base.keys().chain(mine.keys()).chain(theirs.keys()).collect();
-    let mut merged = Values::new();
+    let they_cleared = !base.is_empty() && !base.names().any(|name| theirs.contains(name));
+    let names: BTreeSet<&str> = base.names().chain(mine.names()).chain(theirs.names()).collect();
+    let mut merged = Values::default();
     let mut both = Vec::new();
     for name in names {
         let [before, mine, theirs] = [base, mine, theirs].map(|values| values.get(name));
         let (i_changed, they_changed) = (mine != before, theirs != before);
-        if they_changed && (i_changed || cleared) {
-            both.push(name.clone());
+        if (i_changed && (they_changed || they_cleared)) || (they_changed && cleared) {
+            both.push(name.to_owned());
         } else if let Some(value) = if i_changed { mine } else { theirs } {
-            merged.insert(name.clone(), value.clone());
+            merged.insert(name, value);
         }
     }
     if both.is_empty() { Ok(merged) } else { Err(both) }
@@ -34,7 +36,7 @@ mod tests {
     use super::*;
 
     fn values(pairs: &[(&str, u8)]) -> Values {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), vec![*value])).collect()
+        pairs.iter().map(|(name, value)| (*name, std::slice::from_ref(value))).collect()
     }
 
     #[test]
@@ -66,5 +68,12 @@ mod tests {
     fn a_clear_conflicts_with_a_value_that_is_new_on_the_other_side() {
         let theirs = values(&[("new", 1)]);
         assert_eq!(three_way(&values(&[]), &values(&[]), &theirs, true), Err(vec!["new".into()]));
+    }
+
+    #[test]
+    fn a_clear_by_the_other_side_conflicts_with_a_value_that_is_new_on_this_one() {
+        let mine = values(&[("count", 1), ("new", 1)]);
+        let merged = three_way(&values(&[("count", 1)]), &mine, &values(&[]), false);
+        assert_eq!(merged, Err(vec!["new".into()]));
     }
 }

@@ -87,13 +87,22 @@ pub struct BenchArgs {
     #[arg(long, value_name = "ACCESS", value_enum)]
     pub access: Vec<Mode>,
     /// Clients at the same time in each process
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    #[arg(
+        long, value_name = "N", default_value_t = 4,
+        value_parser = clap::value_parser!(u32).range(1..=1_024)
+    )]
     pub clients: u32,
     /// Processes
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(
+        long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=256)
+    )]
     pub processes: u32,
     /// Sessions [default: 1,000 for `spread`, 100 for `ajax`; `hot` has one]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    #[arg(
+        long, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=10_000_000)
+    )]
     pub sessions: Option<u32>,
     /// Bytes in a session, as `256`, `4KiB` or `1MB`
     #[arg(long, value_name = "BYTES", default_value = "256", value_parser = units::parse_payload)]
@@ -130,10 +139,16 @@ pub struct StressArgs {
     #[arg(long, value_name = "URL", default_value = "file:", value_parser = StoreUrl::parse)]
     pub store: StoreUrl,
     /// Processes [default: 4, or 1 for `memory:`]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(
+        long, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=256)
+    )]
     pub processes: Option<u32>,
     /// Clients at the same time in each process
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    #[arg(
+        long, value_name = "N", default_value_t = 4,
+        value_parser = clap::value_parser!(u32).range(1..=1_024)
+    )]
     pub clients: u32,
     /// How long each of the three accesses is tried, in seconds
     #[arg(long, value_name = "S", default_value = "3", value_parser = units::parse_seconds)]

@@ -97,7 +97,7 @@ impl Crew {
 
     /// The next message, and who sent it.
     fn next(&mut self) -> Result<(&mut Worker, Message), CliError> {
-        let gone = || CliError::Protocol("all workers are gone".to_owned());
+        let gone = || CliError::Spawn(io::ErrorKind::BrokenPipe.into());
         let (number, message) = self.messages.recv().map_err(|_| gone())?;
         let worker = self.workers.get_mut(number).ok_or_else(gone)?;
         match message {
@@ -160,7 +160,9 @@ fn listen(number: usize, stdout: ChildStdout, messages: &Sender<(usize, Option<M
     let mut lines = BufReader::new(stdout).lines();
     loop {
         let line = lines.next().and_then(Result::ok);
-        let message = line.and_then(|line| serde_json::from_str(&line).ok());
+        let message = line.map(|line| {
+            serde_json::from_str(&line).unwrap_or_else(|error| Message::Failed(error.to_string()))
+        });
         let over = matches!(message, None | Some(Message::Done(_) | Message::Failed(_)));
         if messages.send((number, message)).is_err() || over {
             return;

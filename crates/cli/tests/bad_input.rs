@@ -120,6 +120,8 @@ fn a_recording_of_100_mb_is_read_without_keeping_it_in_memory() {
                   --store memory: --format json";
     let output = std::process::Command::new("sh")
         .args(["-c", script, env!("CARGO_BIN_EXE_cloakroom")])
+        // Each further arena of the C library reserves 64 MB of address space.
+        .env("MALLOC_ARENA_MAX", "1")
         .arg(&path)
         .output()
         .expect("a shell");

@@ -113,8 +113,8 @@ pub(in super::super) fn a_touch_beside_a_holder_waits_for_nobody_and_outlives_it
     let key = key("touched beside");
     let lifetime = NO_LIMIT.idle(Duration::from_secs(10));
     let terms = Terms { lifetime, ..Terms::default() };
-    stage.put_for(&key, b"stored", lifetime);
     for length in [10, 100_000] {
+        stage.put_for(&key, b"stored", lifetime);
         let mut holder = stage.open(&key, stage.writers()[0]);
         for access in stage.lookers() {
             stage.clock.advance(Duration::from_secs(9));

@@ -39,7 +39,7 @@ pub(in super::super) fn no_update_is_lost_between_exclusive_and_optimistic_users
     let inside = AtomicBool::new(false);
     in_threads(|thread| {
         for _ in 0..UPDATES {
-            if thread % 2 == 0 {
+            if thread.is_multiple_of(2) {
                 increment_alone(stage, thread, &key, &inside);
             } else {
                 increment_optimistically(stage, thread, &key);
@@ -162,7 +162,7 @@ pub(in super::super) fn no_commit_that_races_a_destroy_raises_the_session<S: Sto
 fn increment_alone<S: Store>(stage: &Stage<S>, thread: usize, key: &Key, inside: &AtomicBool) {
     let store = stage.handle(thread / 2);
     // Threads and tasks stand in one queue.
-    let calling = if thread % 2 == 0 { stage.calling } else { Calling::Async };
+    let calling = if thread.is_multiple_of(2) { stage.calling } else { Calling::Async };
     loop {
         let hold = stage.wait(store.open(key, OpenRequest::new(Access::Exclusive, calling)));
         let mut hold = hold.unwrap_or_else(|error| panic!("everybody gets a turn: {error}"));

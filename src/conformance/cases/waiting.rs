@@ -1,6 +1,7 @@
 //! Waiting for a lock: in order, bounded, with a deadline, and cancelled without a trace.
 
 use std::task::Poll;
+use std::thread;
 use std::time::Duration;
 
 use crate::access::{Access, Calling};
@@ -198,15 +199,19 @@ pub(in super::super) fn who_waits_while_a_session_is_destroyed_and_recreated_nev
         waiter.assert_waits("the session is held");
         stage.settle();
         stage.destroy(&mut hold);
-        let mut again = stage.open(&key, Access::Optimistic);
-        let told = stage.task(again.commit(b"new", crate::Terms::default()));
-        let told = told.finish("the id is free");
-        match waiter.finish("the old session is gone") {
-            Err(OpenError::Gone { .. }) => {}
-            Ok(hold) => assert_ne!(hold.payload(), b"old", "the old session is never shown"),
-            Err(error) => panic!("the session is gone, or another one: {error}"),
-        }
-        assert!(told.is_ok(), "the id is free: {told:?}");
+        thread::scope(|scope| {
+            let waiting = scope.spawn(move || match waiter.finish("the old session is gone") {
+                Err(OpenError::Gone { .. }) => {}
+                Ok(hold) => assert_ne!(hold.payload(), b"old", "the old session is never shown"),
+                Err(error) => panic!("the session is gone, or another one: {error}"),
+            });
+            // The waiter may be in before the first commit; then that one waits for it.
+            let mut again = stage.open(&key, Access::Optimistic);
+            let told = stage.commit(&mut again, b"new");
+            waiting.join().expect("a waiter never sees the old session");
+            assert!(told.is_ok(), "the id is free: {told:?}");
+        });
+        stage.destroy_key(&key);
     }
 }
 

@@ -104,9 +104,9 @@ pub fn table(setting: &Setting, api: Api, finished: &[Finished]) -> String {
     let Setting { pattern, processes, clients, sessions, payload, handler } = *setting;
     let store = finished.first().map(|run| run.store.as_str()).unwrap_or_default();
     let stores = finished.iter().any(|run| run.store != store);
-    let place = if stores { String::new() } else { format!(" in {store}") };
+    let place = if stores { String::new() } else { format!("store {store}, ") };
     let mut text = wrapped(&format!(
-        "bench {pattern}{place}: {} of {}, {} of {payload} bytes, handler {}, {} interface",
+        "bench {pattern}: {place}{} of {}, {} of {payload} bytes, handler {}, {} api",
         counted(processes, "process", "processes"),
         counted(clients, "client", "clients"),
         counted(sessions, "session", "sessions"),
@@ -154,10 +154,7 @@ const PAGE_FIGURES: [Column; 2] = [
     ("page\np99", |run| human(run.tally.pages.quantile(0.99))),
 ];
 
-const LONGEST: [Column; 2] = [
-    ("max", |run| human(run.tally.latency.max())),
-    ("waited\nmax", |run| human(run.tally.lock_wait.max())),
-];
+const LONGEST: [Column; 1] = [("max", |run| human(run.tally.latency.max()))];
 
 const COUNTS: [Column; 3] = [
     ("conflicts", |run| grouped(run.tally.conflicts)),

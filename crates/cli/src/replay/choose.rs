@@ -144,8 +144,10 @@ mod tests {
     }
 
     fn chosen(choice: &str, entries: &[Entry]) -> Vec<String> {
-        let choice = Choice::parse(choice).unwrap_or(Choice::All);
-        choice.choose(entries).into_iter().map(|entry| entry.url.clone()).collect()
+        Choice::parse(choice).map_or_else(
+            |error| vec![error],
+            |choice| choice.choose(entries).into_iter().map(|entry| entry.url.clone()).collect(),
+        )
     }
 
     fn page() -> Vec<Entry> {
@@ -192,6 +194,9 @@ mod tests {
     #[test]
     fn an_expression_is_searched_in_the_whole_url() {
         assert_eq!(chosen("/cart$", &page()), ["https://api.shop.example/cart"]);
+        assert_eq!(chosen(r"\bCART\b", &page()), [""; 0]);
+        assert_eq!(chosen(r"(?i)\bCART\b", &page()), ["https://api.shop.example/cart"]);
+        assert_eq!(chosen(r"v=\d$", &page()).len(), 1);
         assert!(Choice::parse("(").is_err());
         assert!(Choice::parse("").is_err());
     }

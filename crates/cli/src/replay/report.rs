@@ -148,7 +148,7 @@ const fn meaning(mode: Mode) -> &'static str {
         Mode::Released => "unlocked before the work",
         Mode::Shared => "GETs only read, together",
         Mode::Snapshot => "GETs read without a lock",
-        Mode::Optimistic => "no lock, redone if overtaken",
+        Mode::Optimistic => "no lock, redo if overtaken",
         Mode::LastWriteWins => "no lock, no check",
         Mode::None => "no session, as recorded",
     }

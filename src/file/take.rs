@@ -1,0 +1,145 @@
+//! Finding a session: with its lock, or by a look without one.
+
+use super::lock::{Lease, Leased, LockRequest, LockedFile};
+use super::read::{Contents, Current, Seen};
+use super::room::{REOPENS, Room, Spot};
+use crate::access::Calling;
+use crate::error::{Corrupt, OpenError};
+use crate::queue::Mode;
+use crate::seams::Timestamp;
+use crate::sync::Arc;
+
+/// What was found at the path of a session.
+pub(super) struct Taken {
+    pub(super) current: Option<Current>,
+    pub(super) expired: bool,
+}
+
+impl Taken {
+    const ABSENT: Self = Self { current: None, expired: false };
+}
+
+impl Room {
+    /// Takes the lock of `key` and reads what it guards. Of an absent session only the place in
+    /// the queue is kept.
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        at: &Spot,
+        request: &LockRequest,
+    ) -> Result<(Lease, Taken), OpenError> {
+        let writer = request.mode == Mode::Exclusive;
+        for _ in 0..REOPENS {
+            let Leased { mut lease, waited } = self.lock(at, request.clone()).await?;
+            let Some(locked) = &lease.file else {
+                return Ok((lease, Taken::ABSENT));
+            };
+            match self.contents_locked(at, locked)? {
+                Contents::Session(current) => {
+                    lease.alive_until = current.record().deadline().unwrap_or(Timestamp::MAX);
+                    return Ok((lease, Taken { current: Some(current), expired: false }));
+                }
+                Contents::Moved => lease.abandon(),
+                Contents::Dead if waited => {
+                    if writer {
+                        // Should it fail, the tombstone stays, which is absent too.
+                        let _ = self.finish_unlink(at, locked);
+                    }
+                    lease.gone();
+                    return Err(OpenError::Gone { key: at.key });
+                }
+                contents @ (Contents::Expired | Contents::Dead | Contents::Unborn) => {
+                    if writer && !matches!(contents, Contents::Unborn) {
+                        // Should it fail, the file says the same to whoever comes next.
+                        let _ = self.finish_unlink(at, locked);
+                    }
+                    lease.file = None;
+                    let expired = matches!(contents, Contents::Expired);
+                    return Ok((lease, Taken { current: None, expired }));
+                }
+                Contents::Invalid(_) if !writer => {
+                    // A reader's lock does not entitle to move the file.
+                    lease.abandon();
+                    self.glance(at, request.calling).await?;
+                }
+                Contents::Invalid(reason) => {
+                    let (room, at) = (Arc::clone(self), at.clone());
+                    let key = at.key;
+                    let move_away = move || {
+                        let corrupt = lease.file.as_ref().map(|f| room.quarantine(&at, f, reason));
+                        lease.abandon();
+                        corrupt
+                    };
+                    let corrupt = self.off_thread(request.calling, move_away).await.flatten();
+                    return Err(corrupt.map_or(OpenError::Gone { key }, OpenError::Corrupt));
+                }
+            }
+        }
+        let source = std::io::Error::other("the file was replaced each time it was locked");
+        Err(OpenError::Io(self.io_error("open", &at.path)(source)))
+    }
+
+    /// What a locked file says; `Moved` only if the path leads elsewhere by now.
+    fn contents_locked(&self, at: &Spot, locked: &LockedFile) -> Result<Contents, OpenError> {
+        let read = |ignore_moved| {
+            let contents = self.contents(at, locked.file(), ignore_moved);
+            contents.map_err(|error| self.read_error(at, locked.file(), error))
+        };
+        match read(false)? {
+            Contents::Moved => {
+                if self.leads_to(at, locked.file())? {
+                    read(true)
+                } else {
+                    Ok(Contents::Moved)
+                }
+            }
+            contents => Ok(contents),
+        }
+    }
+
+    /// Reads the last committed version without a lock.
+    pub(super) async fn glance(
+        self: &Arc<Self>,
+        at: &Spot,
+        calling: Calling,
+    ) -> Result<Taken, OpenError> {
+        let mut seen = self.look(at)?;
+        for _ in 0..ROUNDS {
+            if !matches!(seen, Seen::NeverWhole) {
+                break;
+            }
+            let (room, spot) = (Arc::clone(self), at.clone());
+            let closely = self.off_thread(calling, move || room.look_closely(&spot));
+            seen = match closely.await.unwrap_or(Ok(Seen::Absent))? {
+                // In a writer's hands: it may be whole by now.
+                Seen::NeverWhole => self.look(at)?,
+                decided => decided,
+            };
+        }
+        Ok(match seen {
+            Seen::Session(current) => Taken { current: Some(current), expired: false },
+            Seen::Expired => Taken { current: None, expired: true },
+            Seen::Absent => Taken::ABSENT,
+            Seen::NeverWhole => {
+                let reason = "it was never whole while others held it";
+                let (key, place) = (at.key, self.place(&at.path));
+                return Err(Corrupt { key, place, reason, quarantine: None }.into());
+            }
+        })
+    }
+
+    /// Does `work` here if the caller may block, else on a thread of the engine. `None`: it
+    /// panicked, or no thread could be started.
+    pub(super) async fn off_thread<T: Send + 'static>(
+        &self,
+        calling: Calling,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        match calling {
+            Calling::Blocking => Some(work()),
+            Calling::Async => self.syncers.run(work).await,
+        }
+    }
+}
+
+/// How often an unlocked reader asks for the lock of a file that no look finds whole.
+const ROUNDS: usize = 1_000;

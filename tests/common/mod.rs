@@ -1,0 +1,4 @@
+//! What several tests use.
+
+pub mod cabinet;
+pub mod wrong;

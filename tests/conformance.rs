@@ -1,0 +1,178 @@
+//! The conformance suite over our stores and a third party's, and over stores that are wrong.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use cloakroom::conformance::{self, Fixture, ManualClock};
+use cloakroom::seams::OsEntropy;
+use cloakroom::{Durability, FileStore, Layout, MemoryStore};
+use common::cabinet::Cabinet;
+use common::wrong::{Bug, Wrong};
+
+mod memory_store {
+    cloakroom::conformance::tests!(super::memory);
+}
+
+mod file_store {
+    cloakroom::conformance::tests!(|clock| super::file(clock, None, Durability::Process));
+
+    use super::Durability;
+}
+
+mod file_store_in_one_directory {
+    cloakroom::conformance::tests!(|clock| {
+        super::file(clock, Some(Layout::FLAT), Durability::Process)
+    });
+
+    use super::{Durability, Layout};
+}
+
+mod file_store_of_three_levels {
+    cloakroom::conformance::tests!(|clock| {
+        super::file(clock, Some(Layout { levels: 3, digits: 1 }), Durability::Process)
+    });
+
+    use super::{Durability, Layout};
+}
+
+mod file_store_that_survives_a_power_cut {
+    cloakroom::conformance::tests!(|clock| super::file(clock, None, Durability::Power));
+
+    use super::Durability;
+}
+
+mod third_party_store {
+    cloakroom::conformance::tests!(super::cabinet);
+}
+
+fn memory(clock: &ManualClock) -> Fixture<MemoryStore> {
+    let store = MemoryStore::with(clock.clone(), OsEntropy);
+    Fixture::new(store.clone()).second_handle(store)
+}
+
+fn file(clock: &ManualClock, layout: Option<Layout>, durability: Durability) -> Fixture<FileStore> {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || {
+        let builder = FileStore::builder(directory.path()).clock(clock.clone());
+        let builder = layout.map_or(builder.clone(), |layout| builder.layout(layout));
+        builder.durability(durability).open().unwrap()
+    };
+    // Two opens share nothing but the directory, as two processes do.
+    Fixture::new(open()).second_handle(open()).keep(directory)
+}
+
+fn cabinet(clock: &ManualClock) -> Fixture<Cabinet> {
+    let store = Cabinet::new(clock.clone());
+    Fixture::new(store.clone()).second_handle(store)
+}
+
+/// Asserts that the suite finds the bug: that this case fails on a store that has it.
+fn assert_found(bug: Bug, case: &str) {
+    assert!(conformance::CASES.contains(&case), "there is no case {case}");
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        conformance::run(case, |clock| {
+            let store = Wrong::new(bug, clock);
+            Fixture::new(store.clone()).second_handle(store)
+        });
+    }));
+    assert!(ran.is_err(), "{case} passes on a store with {bug:?}");
+}
+
+/// One `#[test]` for each bug and the case that must find it.
+macro_rules! bugs {
+    ($($name:ident: $bug:ident $case:literal,)*) => {$(
+        #[test]
+        fn $name() {
+            assert_found(Bug::$bug, $case);
+        }
+    )*};
+}
+
+mod a_store_is_found_wrong_that {
+    use super::{Bug, assert_found};
+
+    bugs! {
+        creates_on_open: CreatesOnOpen
+            "opening_an_absent_session_creates_nothing",
+        never_bumps_the_version: NeverBumpsTheVersion
+            "the_first_commit_is_version_1_and_each_one_after_adds_1",
+        gives_one_birth_to_all: OneBirthForAll
+            "the_birth_stays_over_commits_and_no_two_sessions_share_one",
+        drops_the_condition_check: DropsTheConditionCheck
+            "an_optimistic_commit_after_another_is_a_conflict_that_names_both_versions",
+        loses_updates: DropsTheConditionCheck
+            "of_many_commits_on_one_version_exactly_one_wins",
+        overwrites_the_first_creator: OverwritesTheFirstCreator
+            "the_second_creator_is_told_that_the_session_exists",
+        raises_the_dead: ResurrectsAfterDestroy
+            "a_late_commit_never_raises_a_destroyed_session",
+        raises_the_dead_in_a_race: ResurrectsAfterDestroy
+            "no_commit_that_races_a_destroy_raises_the_session",
+        only_empties_what_it_shall_destroy: DestroyOnlyEmpties
+            "a_recreated_session_has_another_birth_and_starts_at_version_1",
+        does_not_tell_waiters_that_it_is_gone: WaitersAreNotTold
+            "everybody_who_waits_for_a_destroyed_session_is_told_that_it_is_gone",
+        tears_payloads: TornPayload
+            "readers_during_a_write_storm_see_whole_versions_in_order",
+        cuts_long_payloads: CutsLongPayloads
+            "payloads_of_every_size_come_back_as_they_were",
+        ignores_expiry: IgnoresExpiry
+            "an_idle_session_is_absent_from_its_deadline_on",
+        ignores_a_touch: TouchDoesNothing
+            "a_touch_moves_the_idle_deadline_and_nothing_else",
+        counts_a_touch_as_a_version: TouchIsACommit
+            "a_touch_moves_the_idle_deadline_and_nothing_else",
+        does_not_exclude: ExclusiveIsNotExclusive
+            "an_exclusive_holder_excludes_every_other_lock",
+        lets_two_in_at_once: ExclusiveIsNotExclusive
+            "no_exclusive_update_is_lost",
+        does_not_share: SharedIsExclusive
+            "shared_holders_are_in_together_and_exclude_a_writer",
+        waits_for_a_snapshot: SnapshotWaits
+            "who_takes_no_lock_waits_for_nobody",
+        lets_readers_commit: ReadersMayCommit
+            "an_access_that_reads_can_neither_commit_nor_destroy_nor_renew",
+        writes_after_a_release: WritesAfterRelease
+            "nothing_is_written_after_a_release",
+        keeps_the_lock_after_a_release: ReleaseKeepsTheLock
+            "a_release_frees_at_once_and_what_was_read_stays_readable",
+        releases_what_shall_be_kept: KeepReleases
+            "a_commit_that_keeps_the_hold_keeps_the_lock",
+        commits_what_is_dropped: DropCommits
+            "a_dropped_hold_writes_nothing",
+        keeps_cancelled_waits_in_the_queue: CancelledWaitsStay
+            "a_waiter_that_is_cancelled_after_its_grant_passes_the_lock_on",
+        says_nothing_of_the_holder: TimeoutNamesNobody
+            "a_lock_timeout_names_the_holder_its_label_and_since_when",
+        leaves_the_old_id_alive: RenewLeavesTheOldId
+            "a_renewed_session_lives_on_under_the_new_id_alone",
+        forgets_when_a_renewed_session_was_created: RenewForgetsCreated
+            "a_renewed_session_lives_on_under_the_new_id_alone",
+        shows_the_new_payload_under_the_old_id: GraceShowsTheNewPayload
+            "in_its_grace_the_old_id_serves_what_was_committed_before_and_is_read_only",
+        renews_over_another_session: RenewReplacesAnother
+            "a_renewal_onto_a_session_that_exists_changes_neither",
+        sweeps_what_is_held: SweepsWhatIsHeld
+            "a_sweep_leaves_a_session_alone_that_is_held",
+        sweeps_beyond_its_budget: SweepIgnoresItsBudget
+            "a_sweep_goes_as_far_as_its_budget_and_on_from_there",
+        sweeps_nothing: SweepDoesNothing
+            "a_sweep_removes_what_expired_and_nothing_else",
+        mixes_up_ids: KeysCollide
+            "ten_thousand_ids_are_ten_thousand_keys",
+        grants_what_it_does_not_offer: GrantsWhatItDoesNotOffer
+            "an_access_that_is_not_offered_is_refused_with_the_alternatives",
+    }
+}
+
+#[test]
+fn all_cases_at_once_name_those_that_fail() {
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        conformance::run_all(|clock| Fixture::new(Wrong::new(Bug::CutsLongPayloads, clock)));
+    }));
+    let message = *ran.unwrap_err().downcast::<String>().unwrap();
+    assert!(message.contains("payloads_of_every_size_come_back_as_they_were"), "{message}");
+}
