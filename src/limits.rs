@@ -25,5 +25,5 @@ pub const UPDATE_TRIES: u32 = 1_000;
 pub const HAND_OVERS: u32 = 4;
 
 /// How long a lock passes from waiter to waiter within one process before other processes get
-/// their turn.
+/// their turn. Measured by the kernel's coarse clock, so it may be a tick more (4 ms).
 pub const HAND_OVER_TIME: Duration = Duration::from_millis(1);

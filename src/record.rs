@@ -29,9 +29,16 @@ impl Record {
     /// When the session ends unless it is used before; `None`: never.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
-        let idle = self.lifetime.idle.map(|idle| self.accessed.plus(idle));
-        let absolute = self.lifetime.absolute.map(|absolute| self.created.plus(absolute));
-        [idle, absolute, self.retired_until].into_iter().flatten().min()
+        let mut deadline = self.retired_until;
+        let mut earlier = |limit: Option<Timestamp>| {
+            deadline = match (deadline, limit) {
+                (Some(deadline), Some(limit)) => Some(deadline.min(limit)),
+                (deadline, limit) => deadline.or(limit),
+            };
+        };
+        earlier(self.lifetime.idle.map(|idle| self.accessed.plus(idle)));
+        earlier(self.lifetime.absolute.map(|absolute| self.created.plus(absolute)));
+        deadline
     }
 
     /// Whether the session is over at `now`.

@@ -141,6 +141,56 @@ pub trait Hold: Send + Sync + 'static {
     fn release(&mut self) -> impl Future<Output = ()> + Send;
 }
 
+/// A boxed hold, for stores whose holds are large: a hold is moved several times on its way from the
+/// store to the request.
+impl<H: Hold> Hold for Box<H> {
+    fn access(&self) -> Access {
+        (**self).access()
+    }
+
+    fn record(&self) -> Option<&Record> {
+        (**self).record()
+    }
+
+    fn payload(&self) -> &[u8] {
+        (**self).payload()
+    }
+
+    fn expired(&self) -> bool {
+        (**self).expired()
+    }
+
+    fn commit(
+        &mut self,
+        payload: &[u8],
+        terms: Terms,
+    ) -> impl Future<Output = Result<Record, CommitError>> + Send {
+        (**self).commit(payload, terms)
+    }
+
+    fn touch(&mut self) -> impl Future<Output = Result<(), CommitError>> + Send {
+        (**self).touch()
+    }
+
+    fn destroy(&mut self) -> impl Future<Output = Result<(), CommitError>> + Send {
+        (**self).destroy()
+    }
+
+    fn renew(
+        &mut self,
+        new: &Key,
+        payload: &[u8],
+        lifetime: Lifetime,
+        grace: Duration,
+    ) -> impl Future<Output = Result<Record, CommitError>> + Send {
+        (**self).renew(new, payload, lifetime, grace)
+    }
+
+    fn release(&mut self) -> impl Future<Output = ()> + Send {
+        (**self).release()
+    }
+}
+
 /// What an open asks for.
 ///
 /// # Examples

@@ -28,7 +28,15 @@ impl Run {
             }
             std::process::exit(0);
         }
-        if given("--bench") && !given("--test") { Self::Full } else { Self::Short }
+        let run = if given("--bench") && !given("--test") { Self::Full } else { Self::Short };
+        // Nothing here may hang, least of all where nobody looks.
+        let limit = run.pick(Duration::from_secs(3_600), Duration::from_secs(120));
+        std::thread::spawn(move || {
+            std::thread::sleep(limit);
+            eprintln!("the bench took longer than {limit:?}");
+            std::process::exit(1);
+        });
+        run
     }
 
     /// One of two, by how far the bench goes.

@@ -7,13 +7,15 @@ pub(crate) fn encode(values: &Values) -> Vec<u8> {
     if values.is_empty() {
         return Vec::new();
     }
-    // A sequence of pairs has the bytes of a map.
-    let pairs: Vec<(&str, &[u8])> = values.iter().collect();
-    let size: usize = pairs.iter().map(|(name, value)| name.len() + value.len() + 10).sum();
+    let size: usize = values.iter().map(|(name, value)| name.len() + value.len() + 10).sum();
     let mut writer = Growing(Vec::with_capacity(size + 10));
     writer.0.push(BINCODE_MAP);
-    // Writing to a vector does not fail, and the types are encodable.
-    let _ = bincode::encode_into_writer(pairs, &mut writer, CONFIG);
+    // A map is its length and its pairs, and a string has the form of its bytes. Writing to a
+    // vector does not fail, and the types are encodable.
+    let _ = bincode::encode_into_writer(values.len() as u64, &mut writer, CONFIG);
+    for pair in values.iter() {
+        let _ = bincode::encode_into_writer(pair, &mut writer, CONFIG);
+    }
     writer.0
 }
 

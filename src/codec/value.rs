@@ -45,6 +45,7 @@ fn kind(bytes: &[u8]) -> &'static str {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -25,7 +25,7 @@ impl Values {
 
     /// Adds a value whose name comes after all others; says whether it does.
     pub(super) fn push(&mut self, name: &str, value: &[u8]) -> bool {
-        if self.entries.last().is_some_and(|last| self.name(last) >= name) {
+        if self.entries.last().is_some_and(|last| self.name(last) >= name.as_bytes()) {
             return false;
         }
         let entry = Entry { name: self.add(name.as_bytes()), value: self.add(value) };
@@ -78,16 +78,18 @@ impl Values {
         self.entries.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    /// The names, as the bytes they are compared by, and the values.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.entries.iter().map(|entry| (self.name(entry), self.value(entry)))
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.iter().map(|(name, _)| name)
+        // Every name was added as a string.
+        self.iter().map(|(name, _)| std::str::from_utf8(name).unwrap_or_default())
     }
 
     fn find(&self, name: &str) -> Result<usize, usize> {
-        self.entries.binary_search_by(|entry| self.name(entry).cmp(name))
+        self.entries.binary_search_by(|entry| self.name(entry).cmp(name.as_bytes()))
     }
 
     fn add(&mut self, bytes: &[u8]) -> Range<usize> {
@@ -96,10 +98,8 @@ impl Values {
         start..self.bytes.len()
     }
 
-    fn name(&self, entry: &Entry) -> &str {
-        let bytes = self.bytes.get(entry.name.clone()).unwrap_or_default();
-        // Every name was added as a string.
-        std::str::from_utf8(bytes).unwrap_or_default()
+    fn name(&self, entry: &Entry) -> &[u8] {
+        self.bytes.get(entry.name.clone()).unwrap_or_default()
     }
 
     fn value(&self, entry: &Entry) -> &[u8] {
@@ -154,7 +154,7 @@ mod tests {
             assert_eq!(values.get(&name), model.get(&name).map(Vec::as_slice));
             assert_eq!(values.len(), model.len());
         }
-        assert!(values.iter().eq(model.iter().map(|(name, value)| (&**name, &**value))));
+        assert!(values.iter().eq(model.iter().map(|(name, value)| (name.as_bytes(), &**value))));
     }
 
     #[test]

@@ -137,7 +137,8 @@ impl<S: Store> Fixture<S> {
     }
 }
 
-/// Runs one case of [`CASES`], as a blocking and as an async caller.
+/// Runs one case of [`CASES`], as a blocking and as an async caller. See the
+/// [module](self#examples) for an example.
 ///
 /// # Panics
 ///
@@ -161,6 +162,15 @@ pub fn run<S: Store>(case: &str, factory: impl Fn(&ManualClock) -> Fixture<S>) {
 }
 
 /// Runs every case, one after the other, and says which ones failed.
+///
+/// # Examples
+///
+/// ```no_run
+/// # use cloakroom::MemoryStore;
+/// # use cloakroom::conformance::{self, Fixture};
+/// # use cloakroom::seams::OsEntropy;
+/// conformance::run_all(|clock| Fixture::new(MemoryStore::with(clock.clone(), OsEntropy)));
+/// ```
 ///
 /// # Panics
 ///

@@ -114,6 +114,7 @@ const FORMAT: i64 = 1;
 const SIZE_MAX: usize = 4_096;
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

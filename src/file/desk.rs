@@ -13,7 +13,6 @@ use crate::id::Key;
 use crate::limits::PAYLOAD_MAX;
 use crate::record::{Lifetime, Record};
 use crate::seams::Timestamp;
-use crate::sync::Arc;
 
 /// What is to be done under the lock.
 pub(super) enum Task<'a> {
@@ -53,7 +52,7 @@ pub(super) enum Done {
 /// thread of the engine; dropped there, it releases.
 pub(super) struct Desk {
     pub(super) lease: Lease,
-    pub(super) current: Option<Arc<Current>>,
+    pub(super) current: Option<Current>,
 }
 
 impl Desk {
@@ -83,14 +82,14 @@ impl Desk {
                 let draft = Draft { kind: Kind::Live, record, payload };
                 let written = room.write_next(at, file, current, draft)?;
                 self.lease.alive_until = record.deadline().unwrap_or(Timestamp::MAX);
-                self.current = Some(Arc::new(written));
+                self.current = Some(written);
                 Ok(Done::Committed)
             }
             (Task::Commit { payload, lifetime }, None) => {
                 let (file, current) = room.create(at, payload, room.newborn(*lifetime)?)?;
                 self.lease.file = Some(file);
                 self.lease.alive_until = current.record().deadline().unwrap_or(Timestamp::MAX);
-                self.current = Some(Arc::new(current));
+                self.current = Some(current);
                 Ok(Done::Committed)
             }
             (Task::Destroy, Some((file, current))) => {

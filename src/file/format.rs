@@ -179,7 +179,7 @@ pub(super) const fn file_size(capacity: usize) -> u64 {
 pub(super) fn capacity_of(size: u64) -> Option<usize> {
     let slots = usize::try_from(size).ok()?.checked_sub(HEAD)?;
     let capacity = slots / 2;
-    let fits = slots % (2 * SECTOR) == 0 && (SECTOR..=CAPACITY_MAX).contains(&capacity);
+    let fits = slots.is_multiple_of(2 * SECTOR) && (SECTOR..=CAPACITY_MAX).contains(&capacity);
     fits.then_some(capacity)
 }
 
@@ -338,7 +338,7 @@ mod tests {
     fn every_size_of_a_file_gives_back_its_capacity_and_no_other_size_gives_any() {
         for payload in [0, 1, 416, 417, 4_000, 1 << 20, PAYLOAD_MAX] {
             let capacity = capacity_for(payload, 0);
-            assert!(capacity >= payload + HEADER && capacity % SECTOR == 0);
+            assert!(capacity >= payload + HEADER && capacity.is_multiple_of(SECTOR));
             assert_eq!(capacity_of(file_size(capacity)), Some(capacity));
             assert_eq!(capacity_of(file_size(capacity) - 1), None);
             assert_eq!(capacity_of(file_size(capacity) + 512), None);

@@ -24,7 +24,7 @@ pub struct FileHold {
     request: LockRequest,
     /// Present while an exclusive or shared hold has its lock.
     lease: Option<Lease>,
-    current: Option<Arc<Current>>,
+    current: Option<Current>,
     expired: bool,
     released: bool,
 }
@@ -34,7 +34,7 @@ impl FileHold {
         room: &Arc<Room>,
         key: &Key,
         request: OpenRequest,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Box<Self>, OpenError> {
         room.check_process()?;
         let OpenRequest { access, calling, wait, label } = request;
         let mode = if access == Access::Shared { Mode::Shared } else { Mode::Exclusive };
@@ -47,8 +47,8 @@ impl FileHold {
             }
             Access::Snapshot | Access::Optimistic => (None, room.glance(&at, calling).await?),
         };
-        let (room, current) = (Arc::clone(room), current.map(Arc::new));
-        Ok(Self { room, at, access, request, lease, current, expired, released: false })
+        let room = Arc::clone(room);
+        Ok(Box::new(Self { room, at, access, request, lease, current, expired, released: false }))
     }
 
     /// Does `task` under the lock, on a thread of the engine if the caller must not block.
@@ -65,35 +65,56 @@ impl FileHold {
         if self.released {
             return Err(CommitError::Released);
         }
-        let (lease, current) = match self.access {
-            Access::Exclusive => {
-                (self.lease.take().ok_or(CommitError::Released)?, self.current.clone())
-            }
+        let mut desk = match self.access {
+            Access::Exclusive => Desk {
+                lease: self.lease.take().ok_or(CommitError::Released)?,
+                current: self.current.take(),
+            },
             _ => match self.take_for_commit(&task, condition).await? {
-                Some((lease, now)) => (lease, now),
+                Some(desk) => desk,
                 None => return Ok(None),
             },
         };
-        let mut desk = Desk { lease, current };
-        let (desk, done) =
-            if self.request.calling == Calling::Async && desk.is_heavy(&self.room, &task) {
-                let task = task.into_owned();
-                let (room, at) = (Arc::clone(&self.room), self.at.clone());
-                let job = self.room.syncers.run(move || {
-                    let done = desk.perform(&room, &at, &task);
-                    (desk, done)
-                });
-                job.await.ok_or(CommitError::Released)?
-            } else {
-                let done = desk.perform(&self.room, &self.at, &task);
-                (desk, done)
-            };
+        if self.request.calling == Calling::Async && desk.is_heavy(&self.room, &task) {
+            // What was read stays readable should this future be dropped.
+            self.current.clone_from(&desk.current);
+            let (desk, done) = Box::pin(self.perform_elsewhere(desk, task)).await?;
+            return self.conclude(desk, done, then);
+        }
+        let done = desk.perform(&self.room, &self.at, &task);
+        self.conclude(desk, done, then)
+    }
+
+    /// Does `task` on a thread of the engine.
+    async fn perform_elsewhere(
+        &self,
+        mut desk: Desk,
+        task: Task<'_>,
+    ) -> Result<(Desk, Result<Done, CommitError>), CommitError> {
+        let (room, at, task) = (Arc::clone(&self.room), self.at.clone(), task.into_owned());
+        let job = self.room.syncers.run(move || {
+            let done = desk.perform(&room, &at, &task);
+            (desk, done)
+        });
+        job.await.ok_or(CommitError::Released)
+    }
+
+    /// Takes up the hold's new state.
+    fn conclude(
+        &mut self,
+        desk: Desk,
+        done: Result<Done, CommitError>,
+        then: Then,
+    ) -> Result<Option<Record>, CommitError> {
+        let exclusive = self.access == Access::Exclusive;
+        if exclusive || matches!(done, Ok(Done::Committed)) {
+            self.current = desk.current;
+        }
         match done {
             Ok(Done::Committed) => {
-                self.current = desk.current;
                 if then == Then::Release {
                     self.released = true;
-                } else if self.access == Access::Exclusive {
+                } else if exclusive {
                     self.lease = Some(desk.lease);
                 }
                 Ok(self.record().copied())
@@ -111,7 +132,7 @@ impl FileHold {
                 Ok(Some(record))
             }
             Err(error) => {
-                if self.access == Access::Exclusive {
+                if exclusive {
                     self.lease = Some(desk.lease);
                 }
                 Err(error)
@@ -125,7 +146,7 @@ impl FileHold {
         &self,
         task: &Task<'_>,
         condition: Condition,
-    ) -> Result<Option<(Lease, Option<Arc<Current>>)>, CommitError> {
+    ) -> Result<Option<Desk>, CommitError> {
         let key = self.at.key;
         let destroys = matches!(task, Task::Destroy);
         let (lease, taken) = match self.room.take(&self.at, &self.request).await {
@@ -133,7 +154,7 @@ impl FileHold {
             Err(OpenError::Gone { .. }) => return Err(CommitError::Gone { key }),
             taken => taken?,
         };
-        let now = taken.current.map(Arc::new);
+        let now = taken.current;
         let [read, found] = [&self.current, &now].map(|c| c.as_ref().map(|c| *c.record()));
         match (read, found) {
             (None, _) | (_, None) if destroys => return Ok(None),
@@ -153,7 +174,7 @@ impl FileHold {
             }
             (Some(_), Some(_)) => {}
         }
-        Ok(Some((lease, now)))
+        Ok(Some(Desk { lease, current: now }))
     }
 }
 
@@ -163,11 +184,11 @@ impl Hold for FileHold {
     }
 
     fn record(&self) -> Option<&Record> {
-        self.current.as_ref().map(|current| current.record())
+        self.current.as_ref().map(Current::record)
     }
 
     fn payload(&self) -> &[u8] {
-        self.current.as_ref().map_or(&[], |current| current.payload())
+        self.current.as_ref().map_or(&[], Current::payload)
     }
 
     fn expired(&self) -> bool {

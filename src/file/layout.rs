@@ -1,8 +1,9 @@
 //! Where the file of a session is.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fmt;
-use std::os::unix::ffi::OsStringExt as _;
+use std::ops::Deref;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
@@ -70,16 +71,16 @@ impl Layout {
     }
 
     /// Where the file of `key` is, relative to the root.
-    pub(super) fn path(self, key: &Key) -> PathBuf {
+    pub(super) fn path(self, key: &Key) -> SessionPath {
         let name = hex(key.as_bytes());
         let digits = usize::from(self.digits);
-        let mut path = Vec::with_capacity(name.len() + 3 * (4 + 1));
+        let mut path = SessionPath { bytes: [0; PATH_MAX], length: 0 };
         for level in 0..usize::from(self.levels) {
-            path.extend_from_slice(name.get(level * digits..(level + 1) * digits).unwrap_or(&[]));
-            path.push(b'/');
+            path.push(name.get(level * digits..(level + 1) * digits).unwrap_or(&[]));
+            path.push(b"/");
         }
-        path.extend_from_slice(&name);
-        OsString::from_vec(path).into()
+        path.push(&name);
+        path
     }
 
     /// Whether `path` is a directory of this layout, so many levels below the root.
@@ -89,6 +90,34 @@ impl Layout {
             && name.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
     }
 }
+
+/// The path of a session file. It is made for every request, so it is kept without an allocation.
+#[derive(Clone)]
+pub(super) struct SessionPath {
+    bytes: [u8; PATH_MAX],
+    length: usize,
+}
+
+impl SessionPath {
+    fn push(&mut self, part: &[u8]) {
+        let end = self.length + part.len();
+        if let Some(place) = self.bytes.get_mut(self.length..end) {
+            place.copy_from_slice(part);
+            self.length = end;
+        }
+    }
+}
+
+impl Deref for SessionPath {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        OsStr::from_bytes(self.bytes.get(..self.length).unwrap_or_default()).as_ref()
+    }
+}
+
+/// Three levels of four digits with their slashes, and the name.
+const PATH_MAX: usize = 3 * (4 + 1) + 64;
 
 /// The name beside `path` under which a larger file is made.
 pub(super) fn growth_path(path: &Path) -> PathBuf {

@@ -17,7 +17,7 @@ use super::room::{REOPENS, Room, Spot};
 use crate::access::Calling;
 use crate::error::{Holder, LockTimeout, OpenError};
 use crate::fork::Generation;
-use crate::queue::{Arrival, Delivery, Held, Label, Mode, Outcome, Turn};
+use crate::queue::{Arrival, Delivery, Held, Label, Mode, Outcome, Turn, Wait};
 use crate::seams::{FileSystem, Flock, OpenMode, Timestamp};
 use crate::sync::Arc;
 
@@ -105,6 +105,20 @@ pub(super) struct Leased {
     pub(super) waited: bool,
 }
 
+/// What an ask for the lock came to.
+pub(super) enum Ask {
+    Leased(Leased),
+    Later(Later),
+}
+
+/// What has to be waited for.
+pub(super) enum Later {
+    /// Others of this process.
+    InQueue(Wait<LockedFile>),
+    /// The holder of this file's lock, in another process.
+    AtKernel { turn: Turn<LockedFile>, file: File },
+}
+
 /// What a thread brings that waited for the kernel's lock.
 enum Delivered {
     Locked(LockedFile),
@@ -121,60 +135,84 @@ enum Attempt {
 }
 
 impl Room {
-    /// Takes the lock of `key`. The lease has no file if the session is absent.
-    pub(super) async fn lock(
+    /// Takes the lock if nothing has to be waited for. The lease has no file if the session is
+    /// absent.
+    pub(super) fn lock_at_once(&self, at: &Spot, request: &LockRequest) -> Result<Ask, OpenError> {
+        let LockRequest { mode, wait, ref label, .. } = *request;
+        match self.queue.arrive(&at.key, mode, label.clone(), !wait.is_zero()) {
+            Arrival::Turn(turn) => self.use_turn(at, request, turn, None),
+            Arrival::Wait(waiting) => Ok(Ask::Later(Later::InQueue(waiting))),
+            Arrival::Busy => Err(self.timeout(at, wait)),
+            Arrival::Full => {
+                Err(OpenError::TooManyWaiters { key: at.key, limit: self.waiters_max })
+            }
+        }
+    }
+
+    /// Waits for what could not be had at once.
+    pub(super) async fn lock_later(
         self: &Arc<Self>,
         at: &Spot,
-        request: LockRequest,
+        request: &LockRequest,
+        mut later: Later,
     ) -> Result<Leased, OpenError> {
-        let LockRequest { mode, wait, label, calling } = request;
-        let (mut turn, mut waiting) = match self.queue.arrive(&at.key, mode, label, !wait.is_zero())
-        {
-            Arrival::Turn(turn) => (turn, None),
-            Arrival::Full => {
-                return Err(OpenError::TooManyWaiters { key: at.key, limit: self.waiters_max });
-            }
-            Arrival::Busy => return Err(self.timeout(at, wait)),
-            Arrival::Wait(waiting) => {
-                let since = Instant::now();
-                match waiting.outcome(since.checked_add(wait), calling).await {
-                    Outcome::Turn { turn, alive_until } => {
-                        (turn, Some(Waiting { since, alive_until }))
-                    }
-                    outcome => return self.leased(at, wait, outcome),
-                }
-            }
-        };
+        let deadline = Instant::now().checked_add(request.wait);
         loop {
-            let careful =
-                mode == Mode::Shared || waiting.is_some() || self.gate.is_contended(&at.key);
-            let file = match self.try_lock_now(at, mode, careful)? {
-                Attempt::Locked(file) => {
-                    let lease = Lease::new(turn.settle(), Some(file), self.process);
-                    return Ok(Leased { lease, waited: waiting.is_some() });
-                }
-                Attempt::Absent
-                    if waiting.is_some_and(|waiting| waiting.expects(self.clock.now())) =>
-                {
-                    turn.gone();
-                    return Err(OpenError::Gone { key: at.key });
-                }
-                Attempt::Absent => {
-                    let lease = Lease::new(turn.settle(), None, self.process);
-                    return Ok(Leased { lease, waited: false });
-                }
-                Attempt::Busy(_) if wait.is_zero() => return Err(self.timeout(at, wait)),
-                Attempt::Busy(file) => file,
+            let waiting = match later {
+                Later::InQueue(waiting) => waiting,
+                Later::AtKernel { turn, file } => self.send_helper(turn, at, request.mode, file),
             };
-            let since = waiting.map_or_else(Instant::now, |waiting| waiting.since);
-            match self.wait_for_kernel(turn, at, mode, file, since.checked_add(wait), calling).await
-            {
-                Outcome::Turn { turn: again, alive_until } => {
-                    turn = again;
-                    waiting = Some(Waiting { since, alive_until });
+            match waiting.outcome(deadline, request.calling).await {
+                Outcome::Turn { turn, alive_until } => {
+                    match self.use_turn(at, request, turn, Some(Waited { alive_until }))? {
+                        Ask::Leased(leased) => return Ok(leased),
+                        Ask::Later(again) => later = again,
+                    }
                 }
-                outcome => return self.leased(at, wait, outcome),
+                Outcome::Granted { lock, held } => {
+                    // An outsider may have taken the name away while it was held.
+                    if self.stat(at, lock.file())?.links == 0 {
+                        return Err(OpenError::Gone { key: at.key });
+                    }
+                    let lease = Lease::new(held, Some(lock), self.process);
+                    return Ok(Leased { lease, waited: true });
+                }
+                Outcome::Gone => return Err(OpenError::Gone { key: at.key }),
+                Outcome::Failed(error) => return Err(error),
+                Outcome::TimedOut => return Err(self.timeout(at, request.wait)),
             }
+        }
+    }
+
+    /// Tries for the kernel's lock with the right to do so.
+    fn use_turn(
+        &self,
+        at: &Spot,
+        request: &LockRequest,
+        turn: Turn<LockedFile>,
+        waited: Option<Waited>,
+    ) -> Result<Ask, OpenError> {
+        let mode = request.mode;
+        let careful = mode == Mode::Shared || waited.is_some() || self.gate.is_contended(&at.key);
+        match self.try_lock_now(at, mode, careful)? {
+            Attempt::Locked(file) => {
+                let lease = Lease::new(turn.settle(), Some(file), self.process);
+                Ok(Ask::Leased(Leased { lease, waited: waited.is_some() }))
+            }
+            Attempt::Absent if waited.is_some_and(|waited| waited.expects(self.clock.now())) => {
+                turn.gone();
+                Err(OpenError::Gone { key: at.key })
+            }
+            Attempt::Absent => {
+                let lease = Lease::new(turn.settle(), None, self.process);
+                Ok(Ask::Leased(Leased { lease, waited: false }))
+            }
+            Attempt::Busy(_) if request.wait.is_zero() => {
+                // Not held any more by this party, which would be found to be the holder.
+                drop(turn);
+                Err(self.timeout(at, request.wait))
+            }
+            Attempt::Busy(file) => Ok(Ask::Later(Later::AtKernel { turn, file })),
         }
     }
 
@@ -219,20 +257,18 @@ impl Room {
         Err(self.replaced(at))
     }
 
-    /// Has a thread of the engine wait for the kernel's lock, and waits for that thread.
-    async fn wait_for_kernel(
+    /// Has a thread of the engine wait for the kernel's lock.
+    fn send_helper(
         self: &Arc<Self>,
         turn: Turn<LockedFile>,
         at: &Spot,
         mode: Mode,
         file: File,
-        deadline: Option<Instant>,
-        calling: Calling,
-    ) -> Outcome<LockedFile> {
+    ) -> Wait<LockedFile> {
         let (waiting, delivery) = turn.park();
         let (room, at) = (Arc::clone(self), at.clone());
         self.lockers.spawn(move || room.deliver(&at, mode, file, delivery));
-        waiting.outcome(deadline, calling).await
+        waiting
     }
 
     /// Waits for the kernel's lock, on a thread of the engine.
@@ -265,7 +301,12 @@ impl Room {
             taken.map_err(self.io_error("lock", &at.path))?;
             drop(passage);
             let locked = self.locked(file);
-            if self.stat(at, &locked.file)?.links > 0 {
+            let stat = self.stat(at, &locked.file)?;
+            if stat.links > 0 && stat.size == 0 {
+                // The file of a birth under way, which must not be held up.
+                return Ok(Delivered::Absent);
+            }
+            if stat.links > 0 {
                 return Ok(Delivered::Locked(locked));
             }
             file = match self.open(&at.path, open_mode) {
@@ -284,26 +325,6 @@ impl Room {
             };
         }
         Err(self.replaced(at))
-    }
-
-    fn leased(
-        &self,
-        at: &Spot,
-        wait: Duration,
-        outcome: Outcome<LockedFile>,
-    ) -> Result<Leased, OpenError> {
-        match outcome {
-            Outcome::Granted { lock, held } => {
-                // An outsider may have taken the name away while it was held.
-                if self.stat(at, lock.file())?.links == 0 {
-                    return Err(OpenError::Gone { key: at.key });
-                }
-                Ok(Leased { lease: Lease::new(held, Some(lock), self.process), waited: true })
-            }
-            Outcome::Gone => Err(OpenError::Gone { key: at.key }),
-            Outcome::Failed(error) => Err(error),
-            Outcome::TimedOut | Outcome::Turn { .. } => Err(self.timeout(at, wait)),
-        }
     }
 
     pub(super) fn locked(&self, file: File) -> LockedFile {
@@ -341,13 +362,12 @@ impl Room {
 
 /// What a party knows that had to wait in the queue.
 #[derive(Clone, Copy)]
-struct Waiting {
-    since: Instant,
+struct Waited {
     /// Until when the session lives that the last holder in this process left.
     alive_until: Option<Timestamp>,
 }
 
-impl Waiting {
+impl Waited {
     /// Whether a session should be there at `now`, so that its absence means it was destroyed.
     fn expects(&self, now: Timestamp) -> bool {
         self.alive_until.is_some_and(|deadline| now < deadline)

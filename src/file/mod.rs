@@ -166,7 +166,7 @@ impl fmt::Debug for FileStore {
 }
 
 impl Store for FileStore {
-    type Hold = FileHold;
+    type Hold = Box<FileHold>;
 
     fn name(&self) -> &'static str {
         "FileStore"
@@ -176,8 +176,12 @@ impl Store for FileStore {
         &Access::ALL
     }
 
-    async fn open(&self, key: &Key, request: OpenRequest) -> Result<FileHold, OpenError> {
-        FileHold::open(&self.room, key, request).await
+    fn open(
+        &self,
+        key: &Key,
+        request: OpenRequest,
+    ) -> impl Future<Output = Result<Box<FileHold>, OpenError>> + Send {
+        FileHold::open(&self.room, key, request)
     }
 
     async fn sweep(&self, budget: SweepBudget, calling: Calling) -> Result<Swept, OpenError> {
@@ -254,7 +258,7 @@ impl FileStoreBuilder {
         if let Some(layout) = layout {
             layout.check()?;
         }
-        let root = open_root(&directory)?;
+        let root = open_root(&*fs, &directory)?;
         let stands = match Description::load(&*fs, &root, &directory)? {
             Some(stands) => stands,
             None if is_empty(&*fs, &root, &directory)? => {
@@ -299,7 +303,7 @@ impl fmt::Debug for FileStoreBuilder {
 
 /// The one place where a path of the caller is followed, links included: the store is where the
 /// caller says. Below it no link is followed.
-fn open_root(directory: &Path) -> Result<File, StoreError> {
+fn open_root(fs: &dyn FileSystem, directory: &Path) -> Result<File, StoreError> {
     use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
     let failed =
         |operation| move |source| IoError { operation, place: directory.to_owned(), source };
@@ -309,7 +313,8 @@ fn open_root(directory: &Path) -> Result<File, StoreError> {
     for parent in missing.into_iter().filter_map(Path::parent) {
         // A power cut must not take the directories away again.
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("sync"))?;
+        let opened = File::open(parent).map_err(failed("open"))?;
+        fs.sync_directory(&opened).map_err(failed("sync"))?;
     }
     let mut options = std::fs::OpenOptions::new();
     options.read(true).custom_flags(libc::O_DIRECTORY);

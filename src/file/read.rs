@@ -12,7 +12,7 @@ use crate::record::Record;
 use crate::seams::{FileStat, Flock, OpenMode};
 
 /// The current slot of a session file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Current {
     pub(super) header: Header,
     /// Which of the two slots it is.
@@ -102,9 +102,12 @@ impl Room {
                 contents => return Ok(contents),
             }
         }
-        let size = self.fs.stat(file)?.size;
+        let stat = self.fs.stat(file)?;
+        if stat.irregular.is_some() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let start = self.read(file, FIRST_READ, 0)?;
-        self.parse(at, file, &start, size, ignore_moved)
+        self.parse(at, file, &start, stat.size, ignore_moved)
     }
 
     /// What a file of this size that starts like this says.
@@ -133,16 +136,25 @@ impl Room {
         // The higher sequence first; what it claims is checked below.
         let sequences = [0, 1].map(|slot| format::peek_sequence(header_at(slot)));
         let slots = if sequences.is_sorted() { [1, 0] } else { [0, 1] };
-        for slot in slots {
-            let Some((header, length)) = format::peek(header_at(slot)) else { continue };
+        for (try_number, slot) in slots.into_iter().enumerate() {
+            // Falling back is sound without a lock only on a copy made after the higher slot was
+            // seen torn: in an older one the writer may since have been here, too.
+            let again;
+            let seen = if try_number == 0 {
+                header_at(slot)
+            } else {
+                again = self.read(file, format::HEADER, format::slot_offset(slot, capacity))?;
+                &again
+            };
+            let Some((header, length)) = format::peek(seen) else { continue };
             if header.capacity != capacity || (ignore_moved && header.kind == Kind::Moved) {
                 continue;
             }
             let begin = format::HEAD + slot * capacity;
             let length = format::HEADER + length;
             let bytes = match start.get(begin..begin + length) {
-                Some(bytes) => bytes.to_vec(),
-                None => self.read(file, length, begin as u64)?,
+                Some(bytes) if try_number == 0 => bytes.to_vec(),
+                _ => self.read(file, length, begin as u64)?,
             };
             if let Some(header) = format::decode_slot(&at.key, &bytes) {
                 return Ok(self.interpret(

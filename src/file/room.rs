@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Durability;
 use super::gate::Gate;
-use super::layout::Layout;
+use super::layout::{Layout, SessionPath};
 use super::lock::LockedFile;
 use super::sweep::Cursor;
 use crate::error::{CommitError, IoError, OpenError};
@@ -42,7 +42,7 @@ pub(super) struct Room {
 #[derive(Clone)]
 pub(super) struct Spot {
     pub(super) key: Key,
-    pub(super) path: PathBuf,
+    pub(super) path: SessionPath,
 }
 
 /// What a room is opened with.

@@ -1,6 +1,6 @@
 //! Finding a session: with its lock, or by a look without one.
 
-use super::lock::{Lease, Leased, LockRequest, LockedFile};
+use super::lock::{Ask, Lease, Leased, LockRequest, LockedFile};
 use super::read::{Contents, Current, Seen};
 use super::room::{REOPENS, Room, Spot};
 use crate::access::Calling;
@@ -15,6 +15,14 @@ pub(super) struct Taken {
     pub(super) expired: bool,
 }
 
+/// What a lease was found to guard.
+enum Examined {
+    Taken(Lease, Taken),
+    /// A file that is not the session's any more.
+    Replaced,
+    Damaged(Lease, &'static str),
+}
+
 impl Taken {
     const ABSENT: Self = Self { current: None, expired: false };
 }
@@ -27,55 +35,79 @@ impl Room {
         at: &Spot,
         request: &LockRequest,
     ) -> Result<(Lease, Taken), OpenError> {
-        let writer = request.mode == Mode::Exclusive;
         for _ in 0..REOPENS {
-            let Leased { mut lease, waited } = self.lock(at, request.clone()).await?;
-            let Some(locked) = &lease.file else {
-                return Ok((lease, Taken::ABSENT));
+            let leased = match self.lock_at_once(at, request)? {
+                Ask::Leased(leased) => leased,
+                // Boxed, as is all that is rare: an open that waits for nothing stays small.
+                Ask::Later(later) => Box::pin(self.lock_later(at, request, later)).await?,
             };
-            match self.contents_locked(at, locked)? {
-                Contents::Session(current) => {
-                    lease.alive_until = current.record().deadline().unwrap_or(Timestamp::MAX);
-                    return Ok((lease, Taken { current: Some(current), expired: false }));
-                }
-                Contents::Moved => lease.abandon(),
-                Contents::Dead if waited => {
-                    if writer {
-                        // Should it fail, the tombstone stays, which is absent too.
-                        let _ = self.finish_unlink(at, locked);
-                    }
-                    lease.gone();
-                    return Err(OpenError::Gone { key: at.key });
-                }
-                contents @ (Contents::Expired | Contents::Dead | Contents::Unborn) => {
-                    if writer && !matches!(contents, Contents::Unborn) {
-                        // Should it fail, the file says the same to whoever comes next.
-                        let _ = self.finish_unlink(at, locked);
-                    }
-                    lease.file = None;
-                    let expired = matches!(contents, Contents::Expired);
-                    return Ok((lease, Taken { current: None, expired }));
-                }
-                Contents::Invalid(_) if !writer => {
-                    // A reader's lock does not entitle to move the file.
-                    lease.abandon();
-                    self.glance(at, request.calling).await?;
-                }
-                Contents::Invalid(reason) => {
-                    let (room, at) = (Arc::clone(self), at.clone());
-                    let key = at.key;
-                    let move_away = move || {
-                        let corrupt = lease.file.as_ref().map(|f| room.quarantine(&at, f, reason));
-                        lease.abandon();
-                        corrupt
-                    };
-                    let corrupt = self.off_thread(request.calling, move_away).await.flatten();
-                    return Err(corrupt.map_or(OpenError::Gone { key }, OpenError::Corrupt));
+            match self.examine(at, request.mode, leased)? {
+                Examined::Taken(lease, taken) => return Ok((lease, taken)),
+                Examined::Replaced => {}
+                Examined::Damaged(lease, reason) => {
+                    Box::pin(self.handle_damage(at, request, lease, reason)).await?;
                 }
             }
         }
         let source = std::io::Error::other("the file was replaced each time it was locked");
         Err(OpenError::Io(self.io_error("open", &at.path)(source)))
+    }
+
+    /// Reads what a lease guards.
+    fn examine(&self, at: &Spot, mode: Mode, leased: Leased) -> Result<Examined, OpenError> {
+        let Leased { mut lease, waited } = leased;
+        let Some(locked) = &lease.file else {
+            return Ok(Examined::Taken(lease, Taken::ABSENT));
+        };
+        let contents = self.contents_locked(at, locked)?;
+        if mode == Mode::Exclusive && matches!(contents, Contents::Dead | Contents::Expired) {
+            // Should it fail, the file says the same to whoever comes next.
+            let _ = self.finish_unlink(at, locked);
+        }
+        match contents {
+            Contents::Session(current) => {
+                lease.alive_until = current.record().deadline().unwrap_or(Timestamp::MAX);
+                Ok(Examined::Taken(lease, Taken { current: Some(current), expired: false }))
+            }
+            Contents::Dead if waited => {
+                lease.gone();
+                Err(OpenError::Gone { key: at.key })
+            }
+            Contents::Expired | Contents::Dead | Contents::Unborn => {
+                lease.file = None;
+                let expired = matches!(contents, Contents::Expired);
+                Ok(Examined::Taken(lease, Taken { current: None, expired }))
+            }
+            Contents::Moved => {
+                lease.abandon();
+                Ok(Examined::Replaced)
+            }
+            Contents::Invalid(reason) => Ok(Examined::Damaged(lease, reason)),
+        }
+    }
+
+    /// Moves a damaged file to the quarantine; returns only if it is not damaged after all.
+    async fn handle_damage(
+        self: &Arc<Self>,
+        at: &Spot,
+        request: &LockRequest,
+        lease: Lease,
+        reason: &'static str,
+    ) -> Result<(), OpenError> {
+        if request.mode == Mode::Shared {
+            // A reader's lock does not entitle to move the file.
+            lease.abandon();
+            self.glance(at, request.calling).await?;
+            return Ok(());
+        }
+        let (room, spot) = (Arc::clone(self), at.clone());
+        let move_away = move || {
+            let corrupt = lease.file.as_ref().map(|file| room.quarantine(&spot, file, reason));
+            lease.abandon();
+            corrupt
+        };
+        let corrupt = self.off_thread(request.calling, move_away).await.flatten();
+        Err(corrupt.map_or(OpenError::Gone { key: at.key }, OpenError::Corrupt))
     }
 
     /// What a locked file says; `Moved` only if the path leads elsewhere by now.

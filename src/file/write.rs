@@ -83,12 +83,13 @@ impl Room {
             let _ = self.write_all(file.file(), &[0; format::HEADER], offset);
             return Err(write_error(self.io_error("write", &at.path)(error)));
         }
-        let synced = self.sync_slot(at, file, &header, offset)?;
-        Ok(Current::new(header, slot, synced, bytes))
+        self.sync_slot(at, file, offset)?;
+        Ok(self.mark_synced(at, file, Current::new(header, slot, false, bytes)))
     }
 
-    /// In `Power`: syncs the current slot before the other one is overwritten, unless it is known
-    /// to be synced. Its writer may have been killed before it could.
+    /// In `Power`: syncs the current slot, and the way to its file, before the other one is
+    /// overwritten, unless both are known to be synced. Their writer may have been killed before it
+    /// could.
     fn secure(&self, at: &Spot, file: &LockedFile, current: &Current) -> Result<(), CommitError> {
         if !self.is_power() {
             return Ok(());
@@ -97,28 +98,32 @@ impl Room {
         if current.synced {
             return Ok(());
         }
-        self.fs.sync(file.file()).map_err(|error| self.sync_failed(at, error))
+        let synced = self.fs.sync(file.file()).and_then(|()| self.sync_entries(&at.path));
+        synced.map_err(|error| self.sync_failed(at, error))
     }
 
     /// In `Power`: syncs the slot at `offset` that was just written, or withdraws it.
-    fn sync_slot(
-        &self,
-        at: &Spot,
-        file: &LockedFile,
-        header: &Header,
-        offset: u64,
-    ) -> Result<bool, CommitError> {
-        if !self.is_power() {
-            return Ok(false);
-        }
-        if let Err(error) = self.fs.sync(file.file()) {
+    fn sync_slot(&self, at: &Spot, file: &LockedFile, offset: u64) -> Result<(), CommitError> {
+        if self.is_power()
+            && let Err(error) = self.fs.sync(file.file())
+        {
             // Should this fail too, the commit stands although it was reported as failed.
             let _ = self.write_all(file.file(), &[0; format::HEADER], offset);
             return Err(self.sync_failed(at, error));
         }
-        let cell = Cell::Synced.encode(&at.key, &header.record, header.sequence);
-        // Without the cell the next commit syncs once more than it must.
-        Ok(self.write_all(file.file(), &cell, Cell::Synced.offset() as u64).is_ok())
+        Ok(())
+    }
+
+    /// In `Power`: says in the head that the slot, and the way to its file, are on the medium.
+    fn mark_synced(&self, at: &Spot, file: &LockedFile, mut written: Current) -> Current {
+        if self.is_power() {
+            let Header { record, sequence, .. } = &written.header;
+            let cell = Cell::Synced.encode(&at.key, record, *sequence);
+            // Without the cell the next commit syncs once more than it must.
+            let marked = self.write_all(file.file(), &cell, Cell::Synced.offset() as u64);
+            written.synced = marked.is_ok();
+        }
+        written
     }
 
     fn sync_failed(&self, at: &Spot, error: io::Error) -> CommitError {
@@ -169,7 +174,7 @@ impl Room {
         let offset = format::slot_offset(1 - current.slot, current.header.capacity);
         let _ = self.write_all(file.file(), &format::encode_slot(&at.key, &moved, &[]), offset);
         *file = larger;
-        Ok(grown)
+        Ok(self.mark_synced(at, file, grown))
     }
 
     /// After a failed directory sync: makes the version before current again in the larger file.
@@ -213,9 +218,9 @@ impl Room {
         self.fs.set_size(file.file(), size).map_err(failed)?;
         let offset = format::slot_offset(0, header.capacity);
         self.write_all(file.file(), &bytes, offset).map_err(failed)?;
-        let synced = self.sync_slot(at, file, header, offset)?;
+        self.sync_slot(at, file, offset)?;
         self.write_all(file.file(), &format::MARK, 0).map_err(failed)?;
-        Ok(Current::new(*header, 0, synced, bytes))
+        Ok(Current::new(*header, 0, false, bytes))
     }
 
     /// Creates the session of `key`, which was absent, with version 1.
@@ -303,7 +308,7 @@ impl Room {
             if self.is_power() {
                 self.sync_entries(&at.path).map_err(|error| self.sync_failed(at, error))?;
             }
-            Ok(current)
+            Ok(self.mark_synced(at, &file, current))
         });
         match born {
             Ok(current) => Ok((file, current)),
@@ -337,4 +342,4 @@ impl Room {
 }
 
 /// How often a birth looks at a file in another's hands.
-const BIRTHS: usize = 10_000;
+const BIRTHS: usize = 1_000;

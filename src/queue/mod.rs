@@ -44,6 +44,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::error::Holder;
 use crate::id::Key;
+use crate::seams::coarse_monotonic;
 use crate::sync::{Arc, Mutex};
 use place::{Place, Waiter};
 use timer::Timer;
@@ -105,8 +106,8 @@ impl<L: Send> LockQueue<L> {
         let mut shard = self.shard(key).lock();
         let place = shard.entry(*key).or_default();
         if place.waiters.is_empty() && place.admits(mode) {
-            place.acquiring = true;
-            return Arrival::Turn(Turn::new(self, key, mode, label));
+            place.begin_turn(mode, &label);
+            return Arrival::Turn(Turn::new(Arc::clone(self), key, mode, label));
         }
         if !patient {
             return Arrival::Busy;
@@ -116,7 +117,7 @@ impl<L: Send> LockQueue<L> {
         }
         let waiter = Arc::new(Waiter { mode, label, slot: Mutex::default() });
         place.waiters.push_back(Arc::clone(&waiter));
-        Arrival::Wait(Wait::new(self, key, waiter))
+        Arrival::Wait(Wait::new(Arc::clone(self), key, waiter))
     }
 
     /// Who holds `key` in this process.
@@ -125,7 +126,7 @@ impl<L: Send> LockQueue<L> {
         let place = shard.get(key).filter(|place| place.exclusive || place.shared > 0)?;
         Some(Holder {
             pid: std::process::id(),
-            held: place.held_since.map(|since| since.elapsed()),
+            held: Some(coarse_monotonic().saturating_sub(place.held_since)),
             label: place.label.as_deref().map(str::to_owned),
         })
     }

@@ -2,17 +2,18 @@
 
 use std::collections::VecDeque;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::Duration;
 
 use super::{Label, Mode};
 use crate::error::OpenError;
-use crate::seams::Timestamp;
+use crate::seams::{Timestamp, coarse_monotonic};
 use crate::sync::{Arc, Mutex};
 
 /// One session that somebody holds or wants.
 ///
 /// `exclusive` and `shared > 0` never hold at once. `acquiring` says that one party has the turn
-/// or that a delivery is under way; the party of a delivery stays in `waiters` meanwhile.
+/// or that a delivery is under way; the party of a delivery stays in `waiters` meanwhile. Beside
+/// `exclusive` it says nothing more.
 pub(super) struct Place<L> {
     pub(super) exclusive: bool,
     pub(super) shared: u32,
@@ -21,9 +22,9 @@ pub(super) struct Place<L> {
     pub(super) alive_until: Option<Timestamp>,
     /// How often, and since when, the present lock was passed on.
     pub(super) hand_overs: u32,
-    pub(super) locked_since: Option<Instant>,
+    pub(super) locked_since: Duration,
     /// The present holder, or the latest of several.
-    pub(super) held_since: Option<Instant>,
+    pub(super) held_since: Duration,
     pub(super) label: Label,
     pub(super) waiters: VecDeque<Arc<Waiter<L>>>,
 }
@@ -43,24 +44,45 @@ impl<L> Place<L> {
         if !self.admits(first.mode) {
             return None;
         }
-        self.acquiring = true;
-        self.waiters.pop_front()?.decide(Verdict::Turn { alive_until: self.alive_until })
+        let first = self.waiters.pop_front()?;
+        self.begin_turn(first.mode, &first.label);
+        first.decide(Verdict::Turn { alive_until: self.alive_until })
     }
 
-    pub(super) fn hold(&mut self, mode: Mode, label: Label, now: Instant) {
+    pub(super) fn hold(&mut self, mode: Mode, label: Label, now: Duration) {
         match mode {
             Mode::Shared => self.shared += 1,
             Mode::Exclusive => self.exclusive = true,
         }
-        self.held_since = Some(now);
+        self.held_since = now;
         self.label = label;
     }
 
+    /// Gives a party the turn. A writer holds from now on, and keeps `acquiring` until it leaves.
+    pub(super) fn begin_turn(&mut self, mode: Mode, label: &Label) {
+        self.acquiring = true;
+        if mode == Mode::Exclusive {
+            let now = coarse_monotonic();
+            self.hand_overs = 0;
+            self.locked_since = now;
+            self.hold(mode, label.clone(), now);
+        }
+    }
+
+    /// Takes the turn back.
+    pub(super) fn end_turn(&mut self, mode: Mode) {
+        self.acquiring = false;
+        if mode == Mode::Exclusive {
+            self.exclusive = false;
+        }
+    }
+
     /// Undoes `hold`.
-    pub(super) fn leave(&mut self, mode: Mode) {
+    pub(super) fn leave(&mut self, mode: Mode, alive_until: Option<Timestamp>) {
+        self.alive_until = alive_until;
         match mode {
             Mode::Shared => self.shared = self.shared.saturating_sub(1),
-            Mode::Exclusive => self.exclusive = false,
+            Mode::Exclusive => self.end_turn(mode),
         }
     }
 
@@ -79,8 +101,8 @@ impl<L> Default for Place<L> {
             acquiring: false,
             alive_until: None,
             hand_overs: 0,
-            locked_since: None,
-            held_since: None,
+            locked_since: Duration::ZERO,
+            held_since: Duration::ZERO,
             label: None,
             waiters: VecDeque::new(),
         }

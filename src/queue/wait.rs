@@ -42,8 +42,8 @@ pub(crate) enum Outcome<L: Send> {
 }
 
 impl<L: Send> Wait<L> {
-    pub(super) fn new(queue: &Arc<LockQueue<L>>, key: &Key, waiter: Arc<Waiter<L>>) -> Self {
-        Self { queue: Arc::clone(queue), key: *key, waiter, alarm: None, open: true }
+    pub(super) fn new(queue: Arc<LockQueue<L>>, key: &Key, waiter: Arc<Waiter<L>>) -> Self {
+        Self { queue, key: *key, waiter, alarm: None, open: true }
     }
 
     /// Waits until `deadline`; `None`: without end. A blocking caller is parked, an async one is
@@ -123,13 +123,13 @@ impl<L: Send> Wait<L> {
 
     fn accept(&mut self, verdict: Verdict<L>) -> Outcome<L> {
         self.open = false;
-        let (queue, key, mode) = (&self.queue, &self.key, self.waiter.mode);
+        let (queue, key, mode) = (Arc::clone(&self.queue), &self.key, self.waiter.mode);
         match verdict {
             Verdict::Turn { alive_until } => {
                 let turn = Turn::new(queue, key, mode, self.waiter.label.clone());
                 Outcome::Turn { turn, alive_until }
             }
-            Verdict::Granted(lock) => Outcome::Granted { lock, held: Held::new(queue, key, mode) },
+            Verdict::Granted(lock) => Outcome::Granted { lock, held: Held::new(queue, *key, mode) },
             Verdict::Gone => Outcome::Gone,
             Verdict::Failed(error) => Outcome::Failed(error),
         }

@@ -8,6 +8,7 @@ mod entropy;
 mod file_system;
 mod range_lock;
 
+pub(crate) use clock::coarse_monotonic;
 pub use clock::{Clock, OsClock, Timestamp};
 pub use entropy::{Entropy, OsEntropy};
 pub use file_system::{FileStat, FileSystem, Flock, OpenMode, OsFileSystem};
