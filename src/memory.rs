@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use crate::access::{Access, Calling};
-use crate::error::{CommitError, Conflict, IoError, LockTimeout, OpenError};
+use crate::error::{CommitError, IoError, LockTimeout, OpenError};
 use crate::fork::Generation;
 use crate::id::Key;
 use crate::limits::{self, PAYLOAD_MAX};
@@ -256,26 +256,7 @@ impl MemoryHold {
 
     /// Whether the session may be written, given what stands now.
     fn check(&self, now: Option<&Stored>, condition: Condition) -> Result<(), CommitError> {
-        let key = self.key;
-        match (&self.current, now) {
-            (None, None) => Ok(()),
-            (None, Some(_)) => Err(CommitError::AlreadyExists { key }),
-            (Some(_), None) => Err(CommitError::Gone { key }),
-            (Some(read), Some(now)) if read.record.birth != now.record.birth => {
-                Err(CommitError::Gone { key })
-            }
-            (Some(_), Some(now)) if now.record.retired_until.is_some() => {
-                Err(CommitError::Retired { key })
-            }
-            (Some(read), Some(now))
-                if condition == Condition::Unchanged
-                    && read.record.version != now.record.version =>
-            {
-                let (read, found) = (read.record.version, now.record.version);
-                Err(Conflict { key, read, found, names: Vec::new() }.into())
-            }
-            (Some(_), Some(_)) => Ok(()),
-        }
+        condition.check(&self.key, self.record(), now.map(|now| &now.record))
     }
 
     fn write(

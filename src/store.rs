@@ -13,7 +13,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::access::{Access, Calling};
-use crate::error::{CommitError, OpenError};
+use crate::error::{CommitError, Conflict, OpenError};
 use crate::id::Key;
 use crate::limits;
 use crate::record::{Lifetime, Record};
@@ -264,6 +264,41 @@ pub enum Condition {
     Unchanged,
     /// The birth is the one that was read: the last write wins, but raises no dead session.
     Alive,
+}
+
+impl Condition {
+    /// Whether a commit may write, given the record that was `read` at the open and the one that
+    /// was `found` under the store's protection. For stores to call.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not.
+    pub fn check(
+        self,
+        key: &Key,
+        read: Option<&Record>,
+        found: Option<&Record>,
+    ) -> Result<(), CommitError> {
+        let key = *key;
+        match (read, found) {
+            (None, None) => Ok(()),
+            (None, Some(_)) => Err(CommitError::AlreadyExists { key }),
+            (Some(_), None) => Err(CommitError::Gone { key }),
+            (Some(read), Some(found)) if read.birth != found.birth => {
+                Err(CommitError::Gone { key })
+            }
+            (Some(_), Some(found)) if found.retired_until.is_some() => {
+                Err(CommitError::Retired { key })
+            }
+            (Some(read), Some(found))
+                if self == Self::Unchanged && read.version != found.version =>
+            {
+                let (read, found) = (read.version, found.version);
+                Err(Conflict { key, read, found, names: Vec::new() }.into())
+            }
+            (Some(_), Some(_)) => Ok(()),
+        }
+    }
 }
 
 /// What becomes of the hold after a commit.

@@ -8,7 +8,7 @@ use super::read::Current;
 use super::room::{Room, Spot};
 use super::take::Taken;
 use crate::access::{Access, Calling};
-use crate::error::{CommitError, Conflict, OpenError};
+use crate::error::{CommitError, OpenError};
 use crate::id::Key;
 use crate::queue::Mode;
 use crate::record::{Lifetime, Record};
@@ -155,25 +155,13 @@ impl FileHold {
             taken => taken?,
         };
         let now = taken.current;
-        let [read, found] = [&self.current, &now].map(|c| c.as_ref().map(|c| *c.record()));
-        match (read, found) {
-            (None, _) | (_, None) if destroys => return Ok(None),
-            (None, None) => {}
-            (None, Some(_)) => return Err(CommitError::AlreadyExists { key }),
-            (Some(_), None) => return Err(CommitError::Gone { key }),
-            (Some(read), Some(found)) if read.birth != found.birth => {
-                return if destroys { Ok(None) } else { Err(CommitError::Gone { key }) };
-            }
-            (Some(read), Some(found))
-                if condition == Condition::Unchanged
-                    && !destroys
-                    && read.version != found.version =>
-            {
-                let (read, found) = (read.version, found.version);
-                return Err(Conflict { key, read, found, names: Vec::new() }.into());
-            }
-            (Some(_), Some(_)) => {}
+        let (read, found) = (self.record(), now.as_ref().map(Current::record));
+        if destroys {
+            // It ends the life that was opened, whatever became of it meanwhile.
+            let same = read.zip(found).is_some_and(|(read, found)| read.birth == found.birth);
+            return Ok(same.then_some(Desk { lease, current: now }));
         }
+        condition.check(&key, read, found)?;
         Ok(Some(Desk { lease, current: now }))
     }
 }
