@@ -35,8 +35,8 @@ fn main() {
 
     let (processes, threads) = run.pick((8, 4), (2, 2));
     let lasting = run.pick(Duration::from_secs(10), Duration::from_millis(100));
-    for (hold, how) in [(Task::Sleep, "asleep"), (Task::Sleep, "asleep"), (Task::Sleep, "asleep"), (Task::Sleep, "asleep")] {
-        for door in [Door::Session] {
+    for (hold, how) in [(Task::Sleep, "asleep"), (Task::Spin, "at work")] {
+        for door in Door::ALL {
             let crowd = Crowd::new(directory.path(), door, hold, threads, lasting);
             let tally = crowd.contend(processes);
             let what = format!("{processes} processes x {threads} threads, 100 us {how}");
@@ -45,8 +45,8 @@ fn main() {
     }
 
     let lasting = run.pick(Duration::from_secs(6), Duration::from_millis(200));
-    for (processes, threads, where_) in [(3, 1, "3 processes")].into_iter().take(0) {
-        for door in [Door::Session] {
+    for (processes, threads, where_) in [(3, 1, "3 processes"), (1, 3, "one process")] {
+        for door in Door::ALL {
             let crowd = Crowd::new(directory.path(), door, Task::Read, threads, lasting);
             let waits = crowd.write_among_readers(processes);
             judge_writer(&mut report, where_, door, waits);
