@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 
 use super::format::{self, Cell, Header, Kind};
-use super::room::{REOPENS, Room, Spot};
+use super::room::{Room, Spot};
 use crate::error::OpenError;
 use crate::id::Key;
 use crate::record::Record;
@@ -196,7 +196,6 @@ impl Room {
     /// Reads the last committed version without a lock and without waiting. A slot torn by a
     /// writer fails its check and is read again.
     pub(super) fn look(&self, at: &Spot) -> Result<Seen, OpenError> {
-        let mut replaced = 0;
         for _ in 0..LOOKS {
             let file = match self.open(&at.path, OpenMode::Read) {
                 Ok(file) => file,
@@ -204,14 +203,13 @@ impl Room {
                 Err(error) => return Err(self.open_error(at, error)),
             };
             let contents = self
-                .contents(at, &file, replaced == REOPENS)
+                .contents(at, &file, false)
                 .map_err(|error| self.read_error(at, &file, error))?;
             match contents {
                 Contents::Session(current) => return Ok(Seen::Session(current)),
                 Contents::Expired => return Ok(Seen::Expired),
                 Contents::Dead | Contents::Unborn => return Ok(Seen::Absent),
-                Contents::Moved => replaced += 1,
-                Contents::Invalid(_) => {}
+                Contents::Moved | Contents::Invalid(_) => {}
             }
         }
         Ok(Seen::NeverWhole)
@@ -229,13 +227,11 @@ impl Room {
             return Ok(Seen::NeverWhole);
         }
         let locked = self.locked(file);
-        let contents = self
-            .contents(at, locked.file(), true)
-            .map_err(|error| self.read_error(at, locked.file(), error))?;
-        match contents {
+        match self.contents_locked(at, &locked)? {
             Contents::Session(current) => Ok(Seen::Session(current)),
             Contents::Expired => Ok(Seen::Expired),
-            Contents::Dead | Contents::Unborn | Contents::Moved => Ok(Seen::Absent),
+            Contents::Dead | Contents::Unborn => Ok(Seen::Absent),
+            Contents::Moved => Ok(Seen::NeverWhole),
             Contents::Invalid(reason) => Err(self.quarantine(at, &locked, reason).into()),
         }
     }

@@ -111,7 +111,11 @@ impl Room {
     }
 
     /// What a locked file says; `Moved` only if the path leads elsewhere by now.
-    fn contents_locked(&self, at: &Spot, locked: &LockedFile) -> Result<Contents, OpenError> {
+    pub(super) fn contents_locked(
+        &self,
+        at: &Spot,
+        locked: &LockedFile,
+    ) -> Result<Contents, OpenError> {
         let read = |ignore_moved| {
             let contents = self.contents(at, locked.file(), ignore_moved);
             contents.map_err(|error| self.read_error(at, locked.file(), error))
