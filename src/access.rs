@@ -21,7 +21,9 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
-    /// Alone with the session from open to commit or release.
+    /// Alone with the session from open to commit or release. A session that was never stored has
+    /// no file to lock yet: between processes it is locked from its first commit on; see
+    /// [`ensure_saved`](crate::Session::ensure_saved).
     Exclusive,
     /// Together with other readers; a writer waits until they are gone.
     Shared,
@@ -56,7 +58,8 @@ impl fmt::Display for Access {
 /// The answer of an [`Access::Optimistic`] session to a race: somebody else committed between
 /// its open and its commit.
 ///
-/// In every answer a session that was destroyed meanwhile stays destroyed.
+/// In every answer a session that was destroyed meanwhile stays destroyed, and of two requests that
+/// create the same session the second is told `AlreadyExists`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnConflict {
     /// The commit fails with [`Conflict`](crate::Conflict) and nothing is written.

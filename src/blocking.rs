@@ -92,9 +92,14 @@ impl<S: Store> Sessions<S> {
     pub fn update<T, E: From<SessionError>>(
         &self,
         id: &SessionId,
-        change: impl FnMut(&mut crate::Session<S>) -> Result<T, E>,
+        mut change: impl FnMut(&mut Session<S>) -> Result<T, E>,
     ) -> Result<T, E> {
-        wait(self.0.update(id, change))
+        let attempt = |session: crate::Session<S>| {
+            let mut session = Session(session);
+            let changed = change(&mut session);
+            (session.0, changed)
+        };
+        wait(self.0.update_with(id, attempt))
     }
 
     /// See [`Sessions::destroy`](crate::Sessions::destroy).

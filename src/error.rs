@@ -111,8 +111,9 @@ pub enum CommitError {
     /// The disk, a quota or a file size limit is full. The old value is intact.
     #[error("no space left, the old value is intact; free space or sweep: {0}")]
     OutOfSpace(#[source] IoError),
-    /// A sync failed; the commit was withdrawn and the old value stands. From now on the store's
-    /// handle is [`Poisoned`](Self::Poisoned).
+    /// A sync failed; the commit was withdrawn and the old value stands. (A `destroy` on a full disk
+    /// is not withdrawn: the session is over, but a power cut may bring it back.) From now on the
+    /// store's handle is [`Poisoned`](Self::Poisoned).
     #[error("could not sync, the commit was withdrawn: {0}")]
     SyncFailed(#[source] IoError),
     /// An earlier sync failed, so this handle can promise nothing any more.
@@ -169,7 +170,7 @@ impl Conflict {
 pub struct LockTimeout {
     /// The session.
     pub key: Key,
-    /// How long this request waited.
+    /// How long this request waited: the limit it was given.
     pub waited: Duration,
     /// Who holds the lock, if that could be found out.
     pub holder: Option<Holder>,
@@ -297,7 +298,9 @@ pub enum SessionError {
         reason: &'static str,
     },
     /// A change after an early exit. It was not made.
-    #[error("the session was {0} before, so it cannot be changed any more; nothing was written")]
+    #[error(
+        "the session was {0} before, so it cannot be changed any more; this change was not made"
+    )]
     Ended(Ended),
     /// The operating system gave no random numbers for a new id.
     #[error("no random numbers for a session id: {0}")]

@@ -17,8 +17,12 @@ pub const GRACE_MAX: Duration = Duration::from_secs(600);
 /// The largest payload in bytes.
 pub const PAYLOAD_MAX: usize = 64 << 20;
 
-/// How often an optimistic update is tried before its conflict is reported.
+/// How often an optimistic update is repeated before its conflict is reported.
 pub const UPDATE_TRIES: u32 = 1_000;
+
+/// How many races an update loses before it takes the session exclusively. On a session that others
+/// change without pause it would lose every race: who waits for the commit's lock reads too early.
+pub const UPDATE_RACES: u32 = 16;
 
 /// How often a lock passes from waiter to waiter within one process before other processes get
 /// their turn.

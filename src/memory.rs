@@ -189,10 +189,9 @@ impl Shelf {
     fn look(&self, key: &Key) -> (Option<Stored>, bool) {
         let found = self.sessions.lock().get(key).cloned();
         let now = self.clock.now();
-        let alive = found.filter(|stored| !stored.record.is_expired(now));
-        match alive {
-            None => (None, self.sessions.lock().contains_key(key)),
-            alive => (alive, false),
+        match found {
+            Some(stored) if stored.record.is_expired(now) => (None, true),
+            found => (found, false),
         }
     }
 
@@ -367,7 +366,7 @@ impl Hold for MemoryHold {
         grace: Duration,
     ) -> Result<Record, CommitError> {
         let held = self.writer().await?;
-        let (standing, _) = self.shelf.look(&self.key);
+        let standing = self.standing();
         let born =
             self.check(standing.as_ref(), Condition::Unchanged).and_then(|()| self.shelf.birth());
         let birth = match born {

@@ -49,6 +49,7 @@ pub struct Session<S: Store> {
     /// Whether a value was changed since.
     dirty: bool,
     cleared: bool,
+    on_conflict: OnConflict,
     renewal: Option<Renewal>,
     ended: Option<Ended>,
 }
@@ -67,6 +68,7 @@ impl<S: Store> Session<S> {
         hold: S::Hold,
     ) -> Result<Self, SessionError> {
         let values = decode(key, hold.payload())?;
+        let on_conflict = sessions.on_conflict();
         let mut session = Self {
             sessions,
             id,
@@ -77,6 +79,7 @@ impl<S: Store> Session<S> {
             initial: Vec::new(),
             dirty: false,
             cleared: false,
+            on_conflict,
             renewal: None,
             ended: None,
         };
@@ -279,7 +282,8 @@ impl<S: Store> Session<S> {
     }
 
     /// Lets the lock go now and writes nothing: the page's other calls go on. What was read stays
-    /// readable, changes are dropped, and a change from now on is an error.
+    /// readable, changes are dropped, and a change from now on is an error. The idle deadline stays,
+    /// too: see [`touch`](Self::touch).
     pub async fn release(&mut self) {
         self.hold.release().await;
         self.ended.get_or_insert(Ended::Released);
@@ -326,6 +330,11 @@ impl<S: Store> Session<S> {
     /// The store refused; the deadline is as it was.
     pub async fn touch(&mut self) -> Result<(), SessionError> {
         Ok(self.hold.touch().await?)
+    }
+
+    /// Has races reported to whoever repeats.
+    pub(crate) fn reject_conflicts(&mut self) {
+        self.on_conflict = OnConflict::Reject;
     }
 
     /// The payload that `values` began as.
@@ -382,7 +391,7 @@ impl<S: Store> Session<S> {
     }
 
     async fn write(&mut self, mut payload: Vec<u8>, then: Then) -> Result<(), SessionError> {
-        let answer = self.sessions.on_conflict();
+        let answer = self.on_conflict;
         let condition = match answer {
             OnConflict::LastWriteWins => Condition::Alive,
             OnConflict::Reject | OnConflict::Merge => Condition::Unchanged,

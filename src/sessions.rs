@@ -135,7 +135,26 @@ impl<S: Store> Sessions<S> {
     }
 
     /// Changes a session without locking it meanwhile: opens it optimistically, calls `change`,
-    /// commits, and repeats all that as long as another request was faster, at most 1,000 times.
+    /// commits, and repeats all that as long as another request was faster. After 16 lost races it
+    /// takes the session exclusively, if the store offers that, so that it comes to an end; where
+    /// it does not, the conflict is reported after 1,000.
+    ///
+    /// `change` may run several times, and is not async: it should do little. Whatever
+    /// [`OnConflict`] says, no update is lost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cloakroom::{MemoryStore, SessionError, SessionId, blocking::Sessions};
+    /// # let sessions = Sessions::new(MemoryStore::new());
+    /// # let id = SessionId::generate()?;
+    /// let visits = sessions.update(&id, |session| {
+    ///     let visits = session.update("visits", |visits: Option<u32>| visits.unwrap_or(0) + 1)?;
+    ///     Ok::<_, SessionError>(visits)
+    /// })?;
+    /// assert_eq!(visits, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -146,25 +165,42 @@ impl<S: Store> Sessions<S> {
         id: &SessionId,
         mut change: impl FnMut(&mut Session<S>) -> Result<T, E>,
     ) -> Result<T, E> {
+        let attempt = |mut session: Session<S>| {
+            let changed = change(&mut session);
+            (session, changed)
+        };
+        self.update_with(id, attempt).await
+    }
+
+    /// The same, with the session in the hands of `change` as a whole.
+    pub(crate) async fn update_with<T, E: From<SessionError>>(
+        &self,
+        id: &SessionId,
+        mut change: impl FnMut(Session<S>) -> (Session<S>, Result<T, E>),
+    ) -> Result<T, E> {
+        let lockable = self.shared.store.accesses().contains(&Access::Exclusive);
         let mut life = None;
-        let mut tries = limits::UPDATE_TRIES;
-        loop {
-            let mut session = self.open(id, Access::Optimistic).await?;
+        for lost in 0.. {
+            let patient = lockable && lost >= limits::UPDATE_RACES;
+            let access = if patient { Access::Exclusive } else { Access::Optimistic };
+            let mut session = self.open(id, access).await?;
             let birth = session.record().map(|record| record.birth);
             if life.is_some() && birth != life {
                 return Err(SessionError::from(CommitError::Gone { key: *session.key() }).into());
             }
             life = birth;
-            let value = change(&mut session)?;
-            tries -= 1;
+            session.reject_conflicts();
+            let (mut session, changed) = change(session);
+            let value = changed?;
             match session.commit().await {
                 Ok(()) => return Ok(value),
                 Err(SessionError::Commit(
                     CommitError::Conflict(_) | CommitError::AlreadyExists { .. },
-                )) if tries > 0 => {}
+                )) if lost < limits::UPDATE_TRIES => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        Err(SessionError::from(CommitError::Released).into())
     }
 
     /// Ends the session of `id` for every request, once nobody holds it exclusively. One that is

@@ -4,8 +4,8 @@
 //! [`Hold`]s. It knows nothing of what the bytes mean. [`conformance`](crate::conformance) tests
 //! that a store keeps this contract.
 //!
-//! One body serves blocking and async callers: each call says with [`Calling`] who it is. In a
-//! blocking call a store may wait on the calling thread, and its futures may be ready at the first
+//! One body serves blocking and async callers: each open says with [`Calling`] who it is, for itself
+//! and for its hold. In a blocking call a store may wait on the calling thread, and its futures may be ready at the first
 //! poll; in an async call it must never block the thread.
 
 use std::borrow::Cow;

@@ -302,7 +302,7 @@ with_stores! {
             for error in errors {
                 assert!(matches!(&error, SessionError::Ended(by) if *by == ended), "{error:?}");
                 let text = error.to_string();
-                assert!(text.contains(&ended.to_string()) && text.contains("nothing was written"));
+                assert!(text.contains(&ended.to_string()) && text.contains("this change was not made"));
             }
             assert!(session.keys().eq(names.iter().map(String::as_str)), "nor in memory");
             session.commit().unwrap();
@@ -569,7 +569,7 @@ with_stores! {
             calls += 1;
             let count = session.update("count", |count: Option<u64>| count.unwrap() + 1)?;
             if calls <= 5 {
-                let add = |other: &mut cloakroom::Session<S>| {
+                let add = |other: &mut cloakroom::blocking::Session<S>| {
                     other.update("count", |count: Option<u64>| count.unwrap() + 100)
                 };
                 sessions.update(&id, add)?;
@@ -581,24 +581,45 @@ with_stores! {
         assert_eq!(world.value(&id, "count"), Some(502));
     }
 
-    fn an_update_that_always_loses_gives_up_with_a_conflict(world) {
+    fn an_update_that_always_loses_takes_the_session_exclusively_and_comes_to_an_end(world) {
         let (id, sessions) = (world.stored("count"), world.sessions());
         let mut calls = 0;
-        let lost = sessions.update(&id, |session| {
+        let won = sessions.update(&id, |session| {
             calls += 1;
             session.insert("mine", calls)?;
-            sessions.update(&id, |other| other.insert("theirs", calls))
+            if session.access() == Access::Optimistic {
+                sessions.update(&id, |other| other.insert("theirs", calls))?;
+            }
+            Ok::<_, SessionError>(())
         });
-        let error = lost.unwrap_err();
-        assert!(matches!(error, SessionError::Commit(CommitError::Conflict(_))), "{error}");
-        assert_eq!(calls, cloakroom::limits::UPDATE_TRIES);
-        assert_eq!(world.value(&id, "mine"), None);
+        won.unwrap();
+        assert_eq!(calls, cloakroom::limits::UPDATE_RACES + 1);
+        assert_eq!(world.value(&id, "mine"), Some(calls.into()));
+        assert_eq!(world.value(&id, "theirs"), Some((calls - 1).into()));
+    }
+
+    fn an_update_loses_nothing_where_the_last_write_wins(world) {
+        let sessions = world.builder().on_conflict(OnConflict::LastWriteWins).build();
+        let id = world.stored("count");
+        let mut calls = 0;
+        let add = |count: Option<u64>| count.unwrap_or(0) + 1;
+        sessions
+            .update(&id, |session| {
+                calls += 1;
+                session.update("count", add)?;
+                if calls == 1 {
+                    sessions.update(&id, |other| other.update("count", add))?;
+                }
+                Ok::<_, SessionError>(())
+            })
+            .unwrap();
+        assert_eq!(calls, 2, "the lost race was not repeated");
     }
 
     fn an_update_creates_a_session_and_of_two_both_count(world) {
         let (id, sessions) = (world.id(), world.sessions());
         let mut calls = 0;
-        let add = |session: &mut cloakroom::Session<S>| {
+        let add = |session: &mut cloakroom::blocking::Session<S>| {
             session.update("count", |count: Option<u64>| count.unwrap_or(0) + 1)
         };
         sessions
@@ -690,7 +711,7 @@ with_stores! {
                             session.update("count", |n: Option<u64>| n.unwrap() + 1).unwrap();
                             session.commit().unwrap();
                         } else {
-                            let add = |session: &mut cloakroom::Session<S>| {
+                            let add = |session: &mut cloakroom::blocking::Session<S>| {
                                 session.update("count", |n: Option<u64>| n.unwrap() + 1)
                             };
                             sessions.update(id, add).unwrap();

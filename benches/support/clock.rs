@@ -1,17 +1,14 @@
 //! The monotonic clock as a number, to compare moments of two processes. std's `Instant` does not
 //! tell its number.
 
-#![allow(unsafe_code)]
-
 use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// Nanoseconds of `CLOCK_MONOTONIC`, the same in every process of the machine.
 pub fn now() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the call writes one `timespec`, which `time` is.
-    let failed = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    assert_eq!(failed, 0, "every Linux has this clock");
-    let part = |part: libc::c_long| u64::try_from(part).expect("no part of it is negative");
+    let time = clock_gettime(ClockId::Monotonic);
+    let part = |part: i64| u64::try_from(part).expect("no part of it is negative");
     part(time.tv_sec) * 1_000_000_000 + part(time.tv_nsec)
 }
 
