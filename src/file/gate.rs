@@ -2,10 +2,14 @@
 //!
 //! A kernel `flock` goes to whoever asks first when it is free, so a busy process starves the
 //! others, and readers that overlap starve a writer. Parties that find a lock contended, and all
-//! readers, therefore take the gate first: one byte of the file `ROOT/gate`, locked for the open
-//! file description, at an offset made from the key. Whoever has the byte waits for the `flock`
-//! and drops the byte then; the others wait at the byte, in the order the kernel keeps. Nobody
-//! needs the gate to release, so it cannot deadlock; two sessions on one byte only wait longer.
+//! readers, therefore take the gate first: a byte of the file `ROOT/gate`, locked for the open file
+//! description, at an offset made from the key. Whoever has the byte waits for the `flock` and
+//! drops the byte then. Nobody needs the gate to release, so it cannot deadlock; two sessions on
+//! one byte only wait longer.
+//!
+//! It is a turnstile of two bytes: the outer one is held while the inner one is waited for. With a
+//! single byte the process that just had its turn would find it free while the first waiter wakes
+//! up, and overtake it; here the next one stands between the bytes already.
 
 use std::fs::File;
 use std::io;
@@ -27,7 +31,7 @@ pub(super) struct Gate {
 pub(super) struct Passage<'a> {
     fs: &'a dyn FileSystem,
     file: Arc<File>,
-    offset: u64,
+    inner: u64,
 }
 
 impl Gate {
@@ -44,8 +48,14 @@ impl Gate {
         key: &Key,
     ) -> io::Result<Option<Passage<'a>>> {
         let file = self.open(fs, root)?;
-        let offset = offset(key);
-        Ok(fs.try_lock_byte(&file, offset)?.then_some(Passage { fs, file, offset }))
+        let (outer, inner) = offsets(key);
+        if !fs.try_lock_byte(&file, outer)? {
+            return Ok(None);
+        }
+        let entered = fs.try_lock_byte(&file, inner);
+        let left = fs.unlock_byte(&file, outer);
+        let entered = entered?.then_some(Passage { fs, file, inner });
+        left.map(|()| entered)
     }
 
     /// Waits at the gate.
@@ -56,9 +66,13 @@ impl Gate {
         key: &Key,
     ) -> io::Result<Passage<'a>> {
         let file = self.open(fs, root)?;
-        let offset = offset(key);
-        fs.lock_byte(&file, offset)?;
-        Ok(Passage { fs, file, offset })
+        let (outer, inner) = offsets(key);
+        fs.lock_byte(&file, outer)?;
+        let entered = fs.lock_byte(&file, inner);
+        let left = fs.unlock_byte(&file, outer);
+        entered?;
+        let passage = Passage { fs, file, inner };
+        left.map(|()| passage)
     }
 
     /// Whether the lock of `key` was found taken when this process last looked.
@@ -94,12 +108,14 @@ impl Drop for Passage<'_> {
     fn drop(&mut self) {
         // Should it fail, the byte stays locked and the other processes wait at it until this one
         // ends; nothing better can be done, and no data is at risk.
-        let _ = self.fs.unlock_byte(&self.file, self.offset);
+        let _ = self.fs.unlock_byte(&self.file, self.inner);
     }
 }
 
-fn offset(key: &Key) -> u64 {
-    key.word(0) >> 2
+/// The two bytes of the gate of a session.
+fn offsets(key: &Key) -> (u64, u64) {
+    let inner = key.word(0) >> 2;
+    (inner | 1 << 62, inner)
 }
 
 /// The gate's file, in the root of a store.

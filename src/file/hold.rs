@@ -70,7 +70,7 @@ impl FileHold {
                 lease: self.lease.take().ok_or(CommitError::Released)?,
                 current: self.current.take(),
             },
-            _ => match self.take_for_commit(&task, condition).await? {
+            _ => match Box::pin(self.take_for_commit(&task, condition)).await? {
                 Some(desk) => desk,
                 None => return Ok(None),
             },

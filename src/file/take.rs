@@ -139,17 +139,8 @@ impl Room {
         calling: Calling,
     ) -> Result<Taken, OpenError> {
         let mut seen = self.look(at)?;
-        for _ in 0..ROUNDS {
-            if !matches!(seen, Seen::NeverWhole) {
-                break;
-            }
-            let (room, spot) = (Arc::clone(self), at.clone());
-            let closely = self.off_thread(calling, move || room.look_closely(&spot));
-            seen = match closely.await.unwrap_or(Ok(Seen::Absent))? {
-                // In a writer's hands: it may be whole by now.
-                Seen::NeverWhole => self.look(at)?,
-                decided => decided,
-            };
+        if matches!(seen, Seen::NeverWhole) {
+            seen = Box::pin(self.insist(at, calling)).await?;
         }
         Ok(match seen {
             Seen::Session(current) => Taken { current: Some(current), expired: false },
@@ -161,6 +152,23 @@ impl Room {
                 return Err(Corrupt { key, place, reason, quarantine: None }.into());
             }
         })
+    }
+
+    /// Reads a file that no look found whole, with the lock if it is free, else by looking again.
+    async fn insist(self: &Arc<Self>, at: &Spot, calling: Calling) -> Result<Seen, OpenError> {
+        for _ in 0..ROUNDS {
+            let (room, spot) = (Arc::clone(self), at.clone());
+            let closely = self.off_thread(calling, move || room.look_closely(&spot));
+            match closely.await.unwrap_or(Ok(Seen::Absent))? {
+                // In a writer's hands: it may be whole by now.
+                Seen::NeverWhole => match self.look(at)? {
+                    Seen::NeverWhole => {}
+                    whole => return Ok(whole),
+                },
+                decided => return Ok(decided),
+            }
+        }
+        Ok(Seen::NeverWhole)
     }
 
     /// Does `work` here if the caller may block, else on a thread of the engine. `None`: it

@@ -186,7 +186,7 @@ impl<L: Send> Party<L> {
     }
 
     /// Gives the lock to the first waiter, if that is a writer like the holder and the process has
-    /// not had it for too long.
+    /// not had it for too long; if there is none, lets it go.
     fn pass_on(&self, lock: &mut Option<L>, alive_until: Timestamp) -> Option<Waker> {
         if self.mode != Mode::Exclusive {
             return None;
@@ -194,7 +194,16 @@ impl<L: Send> Party<L> {
         let limit = self.queue.hand_over;
         let mut shard = self.queue.shard(&self.key).lock();
         let place = shard.get_mut(&self.key)?;
-        let first = place.waiters.front()?;
+        let Some(first) = place.waiters.front() else {
+            // Let go under the lock of the shard: nobody waits for this session, and for others
+            // it is shorter than taking that lock once more.
+            drop(lock.take());
+            place.leave(self.mode, Some(alive_until));
+            if place.is_idle() {
+                shard.remove(&self.key);
+            }
+            return None;
+        };
         let now = coarse_monotonic();
         let fair =
             place.hand_overs < limit.times && now.saturating_sub(place.locked_since) < limit.span;
