@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloakroom::blocking::wait;
-use cloakroom::limits::UPDATE_TRIES;
+use cloakroom::limits::{UPDATE_RACES, UPDATE_TRIES};
 use cloakroom::{
     Access, Calling, CommitError, Condition, Hold, OpenError, OpenRequest, Store, Terms,
 };
@@ -40,6 +40,11 @@ impl<S: Store> BytesDriver<S> {
             work();
             return Ok(false);
         };
+        // As `Sessions::update` does: who loses race after race takes the session exclusively.
+        let patient = mode == Mode::Optimistic
+            && attempts.opened >= u64::from(UPDATE_RACES)
+            && self.store.accesses().contains(&Access::Exclusive);
+        let access = if patient { Access::Exclusive } else { access };
         let mut hold = self.open(ticket, access)?;
         attempts.opened();
         if mode == Mode::Released {
