@@ -218,12 +218,8 @@ impl Room {
 
     /// Takes the kernel's lock if it is free.
     fn try_lock_now(&self, at: &Spot, mode: Mode, careful: bool) -> Result<Attempt, OpenError> {
-        let open_mode = match mode {
-            Mode::Shared => OpenMode::Read,
-            Mode::Exclusive => OpenMode::Write,
-        };
         for _ in 0..REOPENS {
-            let file = match self.open(&at.path, open_mode) {
+            let file = match self.open(&at.path, mode.into()) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return Ok(Attempt::Absent);
@@ -282,10 +278,6 @@ impl Room {
     }
 
     fn lock_blocking(&self, at: &Spot, mode: Mode, mut file: File) -> Result<Delivered, OpenError> {
-        let open_mode = match mode {
-            Mode::Shared => OpenMode::Read,
-            Mode::Exclusive => OpenMode::Write,
-        };
         for _ in 0..REOPENS {
             let passage = self
                 .gate
@@ -309,17 +301,14 @@ impl Room {
             if stat.links > 0 {
                 return Ok(Delivered::Locked(locked));
             }
-            file = match self.open(&at.path, open_mode) {
+            file = match self.open(&at.path, mode.into()) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     // Destroyed or removed by an outsider; or it was over anyway and was swept.
-                    let left = self.contents(at, locked.file(), true);
-                    return Ok(
-                        match left.map_err(|error| self.read_error(at, locked.file(), error))? {
-                            Contents::Expired | Contents::Unborn => Delivered::Absent,
-                            _ => Delivered::Gone,
-                        },
-                    );
+                    return Ok(match self.contents(at, locked.file(), true)? {
+                        Contents::Expired | Contents::Unborn => Delivered::Absent,
+                        _ => Delivered::Gone,
+                    });
                 }
                 Err(error) => return Err(self.open_error(at, error)),
             };
@@ -371,6 +360,15 @@ impl Waited {
     /// Whether a session should be there at `now`, so that its absence means it was destroyed.
     fn expects(&self, now: Timestamp) -> bool {
         self.alive_until.is_some_and(|deadline| now < deadline)
+    }
+}
+
+impl From<Mode> for OpenMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Shared => Self::Read,
+            Mode::Exclusive => Self::Write,
+        }
     }
 }
 

@@ -74,13 +74,13 @@ impl Room {
         at: &Spot,
         file: &File,
         ignore_moved: bool,
-    ) -> io::Result<Contents> {
+    ) -> Result<Contents, OpenError> {
         let mut start = START.take();
         start.clear();
         start.reserve(FIRST_READ);
         let contents = self.contents_from(at, file, &mut start, ignore_moved);
         START.set(start);
-        contents
+        contents.map_err(|error| self.read_error(at, file, error))
     }
 
     fn contents_from(
@@ -202,9 +202,7 @@ impl Room {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Seen::Absent),
                 Err(error) => return Err(self.open_error(at, error)),
             };
-            let contents = self
-                .contents(at, &file, false)
-                .map_err(|error| self.read_error(at, &file, error))?;
+            let contents = self.contents(at, &file, false)?;
             match contents {
                 Contents::Session(current) => return Ok(Seen::Session(current)),
                 Contents::Expired => return Ok(Seen::Expired),
@@ -256,7 +254,7 @@ impl Room {
     }
 
     /// The error of a read, which may be due to the file being something else.
-    pub(super) fn read_error(&self, at: &Spot, file: &File, error: io::Error) -> OpenError {
+    fn read_error(&self, at: &Spot, file: &File, error: io::Error) -> OpenError {
         match self.stat(at, file) {
             Err(foreign @ OpenError::NotASession { .. }) => foreign,
             _ => OpenError::Io(self.io_error("read", &at.path)(error)),

@@ -108,8 +108,7 @@ impl Room {
     }
 
     fn is_over(&self, at: &Spot, file: &File) -> Result<bool, OpenError> {
-        let contents = self.contents(at, file, true);
-        let contents = contents.map_err(|error| self.read_error(at, file, error))?;
+        let contents = self.contents(at, file, true)?;
         Ok(matches!(contents, Contents::Expired | Contents::Dead | Contents::Unborn))
     }
 

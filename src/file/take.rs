@@ -116,10 +116,7 @@ impl Room {
         at: &Spot,
         locked: &LockedFile,
     ) -> Result<Contents, OpenError> {
-        let read = |ignore_moved| {
-            let contents = self.contents(at, locked.file(), ignore_moved);
-            contents.map_err(|error| self.read_error(at, locked.file(), error))
-        };
+        let read = |ignore_moved| self.contents(at, locked.file(), ignore_moved);
         match read(false)? {
             Contents::Moved => {
                 if self.leads_to(at, locked.file())? {

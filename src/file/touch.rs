@@ -20,9 +20,7 @@ impl Room {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 Err(error) => return Err(self.open_error(at, error).into()),
             };
-            let contents = self
-                .contents(at, &file, false)
-                .map_err(|error| self.read_error(at, &file, error))?;
+            let contents = self.contents(at, &file, false)?;
             let record = match contents {
                 Contents::Session(current)
                     if current.record().birth == birth

@@ -256,8 +256,7 @@ impl Room {
                 .try_lock(&file, Flock::Exclusive)
                 .map_err(self.io_error("lock", &at.path))?
             {
-                let seen = self.contents(at, &file, true);
-                if let Contents::Session(_) = seen.map_err(|e| self.read_error(at, &file, e))? {
+                if let Contents::Session(_) = self.contents(at, &file, true)? {
                     return Err(CommitError::AlreadyExists { key: at.key });
                 }
                 // A sweep or another birth, done in a moment. Neither can be waited for: the lock
@@ -270,9 +269,7 @@ impl Room {
             if stat.links == 0 {
                 continue;
             }
-            let contents = self
-                .contents(at, file.file(), true)
-                .map_err(|error| self.read_error(at, file.file(), error))?;
+            let contents = self.contents(at, file.file(), true)?;
             match contents {
                 Contents::Unborn => {
                     if stat.size > 0 {
