@@ -115,7 +115,7 @@ pub enum CliError {
     Output(#[source] io::Error),
     /// Signals could not be caught.
     #[error("failed to catch Ctrl-C: {0}")]
-    Signals(#[source] ctrlc::Error),
+    Signals(#[source] io::Error),
 }
 
 impl CliError {

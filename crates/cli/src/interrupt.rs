@@ -6,24 +6,33 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::error::CliError;
 use crate::progress;
 
-/// Cleans up at Ctrl-C, a hang-up and a polite kill.
+/// Cleans up at Ctrl-C, a hang-up and a polite kill, and ends with the status by which shells know
+/// the signal.
 pub fn install() -> Result<(), CliError> {
-    ctrlc::set_handler(|| {
-        let mut leftovers = leftovers();
-        for child in &mut leftovers.children {
-            end(child);
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(CliError::Signals)?;
+    let watch = move || {
+        if let Some(signal) = signals.forever().next() {
+            let mut leftovers = leftovers();
+            for child in &mut leftovers.children {
+                end(child);
+            }
+            for directory in &leftovers.directories {
+                remove(directory);
+            }
+            progress::clear();
+            process::exit(SIGNALLED + signal);
         }
-        for directory in &leftovers.directories {
-            remove(directory);
-        }
-        progress::clear();
-        process::exit(INTERRUPTED);
-    })
-    .map_err(CliError::Signals)
+    };
+    thread::Builder::new().spawn(watch).map_err(CliError::Signals)?;
+    Ok(())
 }
 
 /// A process of this command. Dropping it ends the process.
@@ -123,5 +132,5 @@ fn remove(directory: &Path) {
 
 const REMOVE_TRIES: usize = 100;
 
-/// 128 and the number of SIGINT, as shells report it.
-const INTERRUPTED: i32 = 130;
+/// What shells add to the number of a signal.
+const SIGNALLED: i32 = 128;

@@ -106,12 +106,12 @@ fn a_worker_that_is_killed_ends_the_run_with_an_error() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_interrupt_leaves_neither_processes_nor_files() {
-    for name in ["-INT", "-TERM"] {
+    for (name, code) in [("-HUP", 129), ("-INT", 130), ("-TERM", 143)] {
         let directory = tempfile::TempDir::new().expect("a temporary directory");
         let mut parent = long_run(directory.path());
         let workers = workers(&parent, 3);
         signal(name, parent.id());
-        assert_eq!(parent.wait().expect("it ends").code(), Some(130));
+        assert_eq!(parent.wait().expect("it ends").code(), Some(code));
         workers.into_iter().for_each(wait_for_end);
         assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0);
     }
