@@ -7,6 +7,7 @@ use std::time::Duration;
 use cloakroom::StoreError;
 use thiserror::Error;
 
+use crate::bench::SavedError;
 use crate::driver::OperationError;
 use crate::mode::Mode;
 use crate::replay::HarError;
@@ -74,6 +75,22 @@ pub enum CliError {
         /// How long one run would take.
         span: Duration,
     },
+    /// A saved run cannot be used.
+    #[error("{}: {reason}", file.display())]
+    Saved {
+        /// Which file.
+        file: PathBuf,
+        /// Why.
+        reason: SavedError,
+    },
+    /// A run could not be saved.
+    #[error("failed to save {}: {source}", file.display())]
+    Save {
+        /// Where to.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The store could not be opened.
     #[error("failed to open {url}: {source}")]
     Store {
@@ -113,6 +130,9 @@ pub enum CliError {
     /// The results could not be written.
     #[error("failed to write the results: {0}")]
     Output(#[source] io::Error),
+    /// Somebody asked to stop.
+    #[error("interrupted")]
+    Interrupted,
     /// Signals could not be caught.
     #[error("failed to catch Ctrl-C: {0}")]
     Signals(#[source] io::Error),
@@ -129,6 +149,7 @@ impl CliError {
             | Self::NoSuchPage { .. }
             | Self::TooFewRequests { .. }
             | Self::TooLong { .. }
+            | Self::Saved { .. }
             | Self::Protocol(_) => 2,
             Self::Store { source, .. } => match source {
                 StoreError::Io(_) => 1,

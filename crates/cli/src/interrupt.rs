@@ -1,38 +1,114 @@
-//! What must not outlive the command: its processes and its temporary directories. They go when
-//! their owner is dropped, and also at Ctrl-C, where nothing is dropped.
+//! What must not outlive the command: its processes, its temporary directories, and its sessions in
+//! a store of the user. They go when their owner is dropped. At Ctrl-C all go at once, unless there
+//! are sessions to remove: then everybody is asked to stop, and gets a while to do it.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{self, Child, ExitStatus};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::process::{self, Child, ExitCode, ExitStatus};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::error::CliError;
 use crate::progress;
+use crate::report::output;
 
 /// Cleans up at Ctrl-C, a hang-up and a polite kill, and ends with the status by which shells know
-/// the signal.
+/// the signal. A second one ends at once.
 pub fn install() -> Result<(), CliError> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(CliError::Signals)?;
     let watch = move || {
-        if let Some(signal) = signals.forever().next() {
-            let mut leftovers = leftovers();
-            for child in &mut leftovers.children {
-                end(child);
+        for signal in signals.forever() {
+            let asked_before = SIGNAL.swap(signal, Ordering::Relaxed) != 0;
+            let leftovers = leftovers();
+            if asked_before || leftovers.unfinished == 0 {
+                end_now(leftovers, signal);
             }
-            for directory in &leftovers.directories {
-                remove(directory);
+            drop(leftovers);
+            // Meanwhile this thread looks out for a second signal.
+            if thread::Builder::new().spawn(move || end_when_finished(signal)).is_err() {
+                end_now(self::leftovers(), signal);
             }
-            progress::clear();
-            process::exit(SIGNALLED + signal);
         }
     };
     thread::Builder::new().spawn(watch).map_err(CliError::Signals)?;
     Ok(())
+}
+
+/// Asks everybody to stop, and ends the process if they do not in time. For a worker whose parent
+/// is gone.
+pub fn stop_and_end(status: i32) -> ! {
+    SIGNAL.store(SIGHUP, Ordering::Relaxed);
+    thread::sleep(GRACE);
+    process::exit(status);
+}
+
+/// Whether everybody is asked to stop.
+pub fn is_requested() -> bool {
+    // Relaxed: it stands for itself, and to see it a little later does no harm.
+    SIGNAL.load(Ordering::Relaxed) != 0
+}
+
+/// Fails if everybody is asked to stop.
+pub fn check() -> Result<(), CliError> {
+    if is_requested() { Err(CliError::Interrupted) } else { Ok(()) }
+}
+
+/// The exit status, if everybody was asked to stop.
+pub fn status() -> Option<ExitCode> {
+    let signal = SIGNAL.load(Ordering::Relaxed);
+    (signal != 0).then(|| ExitCode::from(u8::try_from(SIGNALLED + signal).unwrap_or(1)))
+}
+
+/// Somebody who cleans up when it is dropped, and looks at [`is_requested`] often enough.
+pub struct Unfinished(());
+
+impl Unfinished {
+    /// One more of them.
+    pub fn new() -> Self {
+        leftovers().unfinished += 1;
+        Self(())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        leftovers().unfinished -= 1;
+        FINISHED.notify_all();
+    }
+}
+
+fn end_when_finished(signal: i32) {
+    let busy = |leftovers: &mut Leftovers| leftovers.unfinished > 0;
+    let waited = FINISHED.wait_timeout_while(leftovers(), GRACE, busy);
+    let (leftovers, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+    if waited.timed_out() {
+        output::complain("warning: sessions of this run are left; they expire within a day");
+    }
+    end_now(leftovers, signal);
+}
+
+/// Nobody else can make or remove anything while this holds the lock.
+fn end_now(mut leftovers: MutexGuard<'_, Leftovers>, signal: i32) -> ! {
+    for child in &mut leftovers.children {
+        end(child);
+    }
+    for directory in &leftovers.directories {
+        remove(directory);
+    }
+    progress::clear();
+    process::exit(SIGNALLED + signal);
+}
+
+/// Does a short work that an interrupt waits for, because half of it must not be left behind.
+pub fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
+    let _leftovers = leftovers();
+    work()
 }
 
 /// A process of this command. Dropping it ends the process.
@@ -105,10 +181,17 @@ impl Drop for TemporaryDirectory {
 struct Leftovers {
     children: Vec<Child>,
     directories: Vec<PathBuf>,
+    unfinished: usize,
 }
 
 static LEFTOVERS: Mutex<Leftovers> =
-    Mutex::new(Leftovers { children: Vec::new(), directories: Vec::new() });
+    Mutex::new(Leftovers { children: Vec::new(), directories: Vec::new(), unfinished: 0 });
+
+/// Told when an unfinished one is finished.
+static FINISHED: Condvar = Condvar::new();
+
+/// The signal that came; 0: none.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
 
 fn leftovers() -> MutexGuard<'static, Leftovers> {
     LEFTOVERS.lock().unwrap_or_else(PoisonError::into_inner)
@@ -131,6 +214,9 @@ fn remove(directory: &Path) {
 }
 
 const REMOVE_TRIES: usize = 100;
+
+/// Longer than it takes to remove many sessions, and not too long for who waits for a prompt.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// What shells add to the number of a signal.
 const SIGNALLED: i32 = 128;

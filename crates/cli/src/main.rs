@@ -35,7 +35,11 @@ fn main() -> ExitCode {
         Err(refusal) => return output::refusal(&refusal),
     };
     sleep::set_precise();
-    match run(args.command) {
+    let ended = run(args.command);
+    if let Some(status) = interrupt::status() {
+        return status;
+    }
+    match ended {
         Ok(verdict) => verdict.into(),
         Err(error) => {
             output::complain(&format!("error: {error}"));

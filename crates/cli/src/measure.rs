@@ -77,16 +77,18 @@ impl Latencies {
 
 impl Serialize for Latencies {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let pairs = self.pairs().collect();
-        Sent { pairs, sum: self.sum, max: self.max }.serialize(serializer)
+        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let counts = self.pairs().collect();
+        Sent { counts, sum_ns: ns(self.sum), max_ns: ns(self.max) }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Latencies {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Sent { pairs, sum, max } = Sent::deserialize(deserializer)?;
+        let Sent { counts, sum_ns, max_ns } = Sent::deserialize(deserializer)?;
+        let (sum, max) = (Duration::from_nanos(sum_ns), Duration::from_nanos(max_ns));
         let mut latencies = Self { sum, max, ..Self::new() };
-        for (ns, count) in pairs {
+        for (ns, count) in counts {
             if ns > 2 * NS_MAX {
                 return Err(D::Error::custom("a latency is out of range"));
             }
@@ -96,11 +98,13 @@ impl<'de> Deserialize<'de> for Latencies {
     }
 }
 
+/// As it goes to another process and into a saved run.
 #[derive(Serialize, Deserialize)]
 struct Sent {
-    pairs: Vec<(u64, u64)>,
-    sum: Duration,
-    max: Duration,
+    /// A latency in nanoseconds, to three digits, and how often it was measured.
+    counts: Vec<(u64, u64)>,
+    sum_ns: u64,
+    max_ns: u64,
 }
 
 /// A day: longer than any run.

@@ -32,6 +32,14 @@ impl Mode {
         matches!(self, Self::Exclusive | Self::Released | Self::Optimistic | Self::LastWriteWins)
     }
 
+    /// How a session is taken by who must write it: this way, or exclusively if it only reads.
+    pub const fn to_write(self) -> Self {
+        match self {
+            Self::Shared | Self::Snapshot => Self::Exclusive,
+            mode => mode,
+        }
+    }
+
     /// Whether it may lose updates without breaking a promise.
     pub const fn may_lose(self) -> bool {
         matches!(self, Self::LastWriteWins)

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::Verdict;
 use crate::bench::{self, Plan, Tally};
 use crate::error::CliError;
-use crate::interrupt::Ward;
+use crate::interrupt::{self, Ward};
 use crate::store_url::Place;
 
 /// What a worker tells its parent.
@@ -31,15 +31,11 @@ enum Message {
     Failed(String),
 }
 
-/// Runs each plan in a process of its own, all at the same time. If one fails all are ended.
-pub fn run(label: &str, plans: Vec<Plan>) -> Result<Vec<Tally>, CliError> {
-    let limit = plans.iter().map(|plan| plan.limit).reduce(bench::Limit::and);
-    let crew = Crew::start(&plans)?;
+/// Runs a plan in so many processes as it wants, all at the same time. If one fails all are ended.
+pub fn run(label: &str, plan: Plan) -> Result<Vec<Tally>, CliError> {
+    let crew = Crew::start(&plan.of_processes())?;
     let done = AtomicU64::new(0);
-    match limit {
-        Some(limit) => bench::watched(label, limit, &done, || crew.work(&done)),
-        None => Ok(Vec::new()),
-    }
+    bench::watched(label, &plan, &done, || crew.work(&done))
 }
 
 /// All processes of a run.
@@ -75,6 +71,26 @@ impl Crew {
 
     /// Lets them go, and collects what they bring back.
     fn work(mut self, done: &AtomicU64) -> Result<Vec<Tally>, CliError> {
+        match self.collect(done) {
+            Ok(()) => Ok(self.workers.into_iter().filter_map(|worker| worker.tally).collect()),
+            Err(CliError::Interrupted) => {
+                self.dismiss();
+                Err(CliError::Interrupted)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks them to stop by closing their standard input, and returns when they have removed their
+    /// sessions.
+    fn dismiss(self) {
+        let Self { workers, messages } = self;
+        let wards: Vec<_> = workers.into_iter().map(|worker| worker.ward).collect();
+        while messages.recv().is_ok() {}
+        drop(wards);
+    }
+
+    fn collect(&mut self, done: &AtomicU64) -> Result<(), CliError> {
         for worker in &mut self.workers {
             worker.tell("go")?;
         }
@@ -92,13 +108,19 @@ impl Crew {
                 (worker, _) => return Err(worker.failed("spoke out of turn".to_owned())),
             }
         }
-        Ok(self.workers.into_iter().filter_map(|worker| worker.tally).collect())
+        Ok(())
     }
 
     /// The next message, and who sent it.
     fn next(&mut self) -> Result<(&mut Worker, Message), CliError> {
         let gone = || CliError::Spawn(io::ErrorKind::BrokenPipe.into());
-        let (number, message) = self.messages.recv().map_err(|_| gone())?;
+        let (number, message) = loop {
+            interrupt::check()?;
+            match self.messages.recv_timeout(TICK) {
+                Err(RecvTimeoutError::Timeout) => {}
+                received => break received.map_err(|_| gone())?,
+            }
+        };
         let worker = self.workers.get_mut(number).ok_or_else(gone)?;
         match message {
             Some(Message::Failed(reason)) => Err(worker.failed(format!("failed: {reason}"))),
@@ -208,10 +230,11 @@ fn work(plan: &Plan) -> Result<Tally, CliError> {
     })
 }
 
-/// Ends this process when its parent is gone, whatever the other threads do.
+/// Ends this process when its parent is gone, whatever the other threads do: soon, for they may
+/// have sessions to remove.
 fn end_with_parent() {
     while next_line().is_some() {}
-    process::exit(ORPHANED);
+    interrupt::stop_and_end(ORPHANED);
 }
 
 fn next_line() -> Option<String> {

@@ -1,8 +1,8 @@
-//! A progress bar on standard error: for people, and only for work longer than a second.
+//! A progress bar on standard error: for people, and only once the command has worked for a second.
 
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,9 @@ pub fn during<T>(
         let (finished, ticks) = mpsc::channel::<()>();
         let painter = thread::Builder::new().spawn_scoped(scope, move || {
             let begun = Instant::now();
+            let first = *FIRST.get_or_init(|| begun);
             while ticks.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                if begun.elapsed() >= PATIENCE {
+                if first.elapsed() >= PATIENCE {
                     paint(label, total, done(), begun);
                 }
             }
@@ -67,7 +68,10 @@ fn style() -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-/// Shorter work shows no bar.
+/// When the command's first work began: the steps of a long one may be short.
+static FIRST: OnceLock<Instant> = OnceLock::new();
+
+/// Until then there is no bar.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 const TICK: Duration = Duration::from_millis(100);

@@ -16,11 +16,20 @@ impl Rng {
 
     /// A number below `bound`, which must not be zero.
     pub const fn below(&mut self, bound: u64) -> u64 {
+        // The high half of the product is uniform up to a bias of bound / 2^64.
+        ((self.next() as u128 * bound as u128) >> 64) as u64
+    }
+
+    /// A number from 0 to 1, 1 itself excluded.
+    pub const fn unit(&mut self) -> f64 {
+        (self.next() >> (u64::BITS - f64::MANTISSA_DIGITS)) as f64 * (f64::EPSILON / 2.0)
+    }
+
+    const fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        // The high half of the product is uniform up to a bias of bound / 2^64.
-        ((self.0 as u128 * bound as u128) >> 64) as u64
+        self.0
     }
 }
 
@@ -46,5 +55,16 @@ mod tests {
             assert!(numbers.contains(&number));
         }
         assert!(numbers.iter().all(|number| *number < 10));
+    }
+
+    #[test]
+    fn the_unit_interval_is_covered_evenly_and_one_is_left_out() {
+        let mut rng = Rng::new(1, 0, 0);
+        let numbers: Vec<_> = (0..10_000).map(|_| rng.unit()).collect();
+        assert!(numbers.iter().all(|number| (0.0..1.0).contains(number)));
+        for tenth in 0..10 {
+            let here = numbers.iter().filter(|number| (**number * 10.0) as usize == tenth).count();
+            assert!((850..1_150).contains(&here), "{here} of 1,000 in tenth {tenth}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Durations, sizes and figures, as people write and read them.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use cloakroom::limits;
@@ -51,16 +52,40 @@ pub fn parse_seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number).map_err(|_| "out of range".to_owned())
 }
 
-/// How many times faster time runs.
-pub fn parse_speed(text: &str) -> Result<f64, String> {
-    let (number, unit) = split(text.strip_suffix(['x', 'X']).unwrap_or(text))?;
+/// A number of seconds to warm up; none is fine.
+pub fn parse_warmup(text: &str) -> Result<Duration, String> {
+    if matches!(text, "0" | "0s") { Ok(Duration::ZERO) } else { parse_seconds(text) }
+}
+
+/// How much more popular some sessions are than others.
+pub fn parse_skew(text: &str) -> Result<f64, String> {
+    parse_number(text, 0.0..=10.0)
+}
+
+/// A part of a hundred: `10`, `0.5`, `10%`.
+pub fn parse_percent(text: &str) -> Result<f64, String> {
+    parse_number(text.strip_suffix('%').unwrap_or(text), 0.0..=100.0)
+}
+
+/// Operations per second: `5000`, `0.5`, `5000/s`.
+pub fn parse_rate(text: &str) -> Result<f64, String> {
+    parse_number(text.strip_suffix("/s").unwrap_or(text), 0.01..=10_000_000.0)
+}
+
+fn parse_number(text: &str, range: RangeInclusive<f64>) -> Result<f64, String> {
+    let (number, unit) = split(text)?;
     if !unit.is_empty() {
         return Err(format!("unknown unit `{unit}`; write a number"));
     }
-    if !(0.01..=1_000.0).contains(&number) {
-        return Err("must be between 0.01 and 1000".to_owned());
+    if !range.contains(&number) {
+        return Err(format!("must be between {} and {}", range.start(), range.end()));
     }
     Ok(number)
+}
+
+/// How many times faster time runs.
+pub fn parse_speed(text: &str) -> Result<f64, String> {
+    parse_number(text.strip_suffix(['x', 'X']).unwrap_or(text), 0.01..=1_000.0)
 }
 
 /// A size of a session: `256`, `4KiB`, `1MB`.
@@ -133,6 +158,11 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A part of one in hundredths.
+pub fn percent(part: f64) -> String {
+    format!("{:.0} %", part * 100.0)
+}
+
 /// So many of something.
 pub fn counted(number: u32, one: &str, many: &str) -> String {
     format!("{} {}", grouped(u64::from(number)), if number == 1 { one } else { many })
@@ -172,6 +202,25 @@ mod tests {
         assert!(parse_payload("0.5").is_err());
         assert!(parse_payload("7").is_err());
         assert!(parse_payload("1TB").is_err_and(|e| e.contains("unknown unit `TB`")));
+    }
+
+    #[test]
+    fn shares_rates_and_skews_have_bounds() {
+        assert_eq!(parse_percent("10"), Ok(10.0));
+        assert_eq!(parse_percent("0.5%"), Ok(0.5));
+        assert_eq!(parse_rate("5000/s"), Ok(5_000.0));
+        assert_eq!(parse_skew("0"), Ok(0.0));
+        assert_eq!(parse_warmup("0"), Ok(Duration::ZERO));
+        for (refused, bound) in [
+            (parse_percent("101"), "100"),
+            (parse_percent("ten"), "number"),
+            (parse_rate("0"), "0.01"),
+            (parse_rate("5000/min"), "unknown unit"),
+            (parse_skew("11"), "10"),
+            (parse_skew("-1"), "number"),
+        ] {
+            assert!(refused.as_ref().is_err_and(|error| error.contains(bound)), "{refused:?}");
+        }
     }
 
     #[test]

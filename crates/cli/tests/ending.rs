@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use common::cloakroom;
+use common::{cloakroom, session_files};
 
 /// A long run of several processes, and the directory for its temporary store.
 fn long_run(directory: &Path) -> Child {
@@ -114,6 +114,31 @@ fn an_interrupt_leaves_neither_processes_nor_files() {
         assert_eq!(parent.wait().expect("it ends").code(), Some(code));
         workers.into_iter().for_each(wait_for_end);
         assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_removes_the_sessions_of_a_run_from_the_users_store() {
+    for (pattern, processes) in [("spread", "1"), ("spread", "2"), ("churn", "1"), ("churn", "2")] {
+        let directory = tempfile::TempDir::new().expect("a temporary directory");
+        let url = format!("file:{}", directory.path().join("sessions").display());
+        let line = ["bench", pattern, "--seconds", "600", "--sessions", "50", "--store", &url];
+        let mut parent = cloakroom()
+            .args(line.into_iter().chain(["--processes", processes]))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        while session_files(directory.path()) < 40 {
+            std::thread::yield_now();
+        }
+        signal("-INT", parent.id());
+        let mut messages = String::new();
+        parent.stderr.take().expect("a pipe").read_to_string(&mut messages).expect("text");
+        assert_eq!(parent.wait().expect("it ends").code(), Some(130));
+        assert_eq!(messages, "");
+        assert_eq!(session_files(directory.path()), 0, "{pattern}, {processes} processes");
     }
 }
 

@@ -7,7 +7,7 @@ mod stress;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-pub use self::bench::{BenchArgs, Pattern};
+pub use self::bench::{BenchArgs, Pattern, Patterns};
 pub use self::replay::ReplayArgs;
 pub use self::stress::StressArgs;
 
@@ -48,6 +48,16 @@ pub enum Api {
     Session,
     /// One payload of bytes
     Bytes,
+}
+
+impl Api {
+    /// The name on the command line, in tables and in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Bytes => "bytes",
+        }
+    }
 }
 
 /// What goes to standard output.

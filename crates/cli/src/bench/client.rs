@@ -5,43 +5,69 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::plan::{Handler, Limit, Plan, Tally};
+use super::churn::Lives;
+use super::pace::{Clock, Start};
+use super::plan::{Handler, Plan};
+use super::tally::Tally;
+use super::workload::Step;
 use crate::driver::{Driver, Ticket};
 use crate::rng::Rng;
 use crate::sleep;
 
 /// One client of a run.
-pub struct Client<'a> {
+pub struct Client<'a, C> {
     driver: &'a dyn Driver,
     plan: &'a Plan,
+    tickets: &'a [Ticket],
+    clock: &'a C,
     rng: Rng,
+    lives: Lives,
+    measuring: bool,
     tally: Tally,
 }
 
-impl<'a> Client<'a> {
+impl<'a, C: Clock> Client<'a, C> {
     /// The client of this number.
-    pub fn new(driver: &'a dyn Driver, plan: &'a Plan, number: u32) -> Self {
-        let rng = Rng::new(plan.seed, plan.process, number);
-        Self { driver, plan, rng, tally: Tally::new() }
+    pub fn new(
+        driver: &'a dyn Driver,
+        plan: &'a Plan,
+        tickets: &'a [Ticket],
+        clock: &'a C,
+        number: u32,
+    ) -> Self {
+        Self {
+            driver,
+            plan,
+            tickets,
+            clock,
+            rng: Rng::new(plan.seed, plan.process, number),
+            lives: Lives::of_client(plan, number),
+            measuring: false,
+            tally: Tally::new(),
+        }
     }
 
-    /// A random number for the choice of a session.
-    pub const fn choose(&mut self, sessions: u32) -> u32 {
-        // Below `sessions`, so it fits.
-        self.rng.below(sessions as u64) as u32
+    /// Its random numbers.
+    pub const fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
     }
 
     /// Runs one operation. Whether the client should go on: not after a thousand failures.
-    pub fn operate(&mut self, ticket: &Ticket) -> bool {
-        let handler = match self.plan.handler {
+    pub fn operate(&mut self, step: Step, start: Start) -> bool {
+        if start.measured && !self.measuring {
+            self.measuring = true;
+            self.tally.restart();
+        }
+        let Self { driver, plan, tickets, ref mut rng, ref mut lives, .. } = *self;
+        let handler = match plan.handler {
             Handler::Fixed(time) => time,
             Handler::Random(longest) => {
                 let ns = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
-                Duration::from_nanos(self.rng.below(ns.max(1)))
+                Duration::from_nanos(rng.below(ns.max(1)))
             }
         };
         let holds = &mut self.tally.holds;
-        let timed = holds.len() < self.plan.holds_timed;
+        let timed = holds.len() < plan.holds_timed;
         let mut work = || {
             if timed {
                 let enter = monotonic_ns();
@@ -51,63 +77,75 @@ impl<'a> Client<'a> {
                 sleep::work(handler);
             }
         };
-        let begun = Instant::now();
-        let operated = self.driver.operate(ticket, self.plan.mode, &mut work);
-        let latency = begun.elapsed();
+        let operated = match (step, ticket(step, tickets)) {
+            (Step::Operate(_), Some(ticket)) => driver.operate(ticket, plan.mode, &mut work),
+            (Step::Write(_), Some(ticket)) => {
+                driver.operate(ticket, plan.mode.to_write(), &mut work)
+            }
+            (Step::Read(_), Some(ticket)) => driver.read(ticket, plan.mode, &mut work),
+            _ => lives.step(driver, rng, &mut work),
+        };
+        let latency = self.clock.now().saturating_duration_since(start.at);
+        self.tally.behind = start.behind;
         self.tally.conflicts += operated.conflicts;
         match operated.outcome {
             Ok(wrote) => {
                 self.tally.operations += 1;
                 self.tally.acknowledged += u64::from(wrote);
                 self.tally.latency.record(latency);
-                self.tally.lock_wait.record(operated.waited);
+                // Zero: there was nothing to wait for.
+                if !operated.waited.is_zero() {
+                    self.tally.lock_wait.record(operated.waited);
+                }
             }
-            Err(error) => {
-                self.tally.errors += 1;
-                self.tally.first_error.get_or_insert_with(|| error.to_string());
-            }
+            Err(error) => self.tally.fail(&error),
+        }
+        if let Err(error) = self.lives.sweep_if_due(driver) {
+            self.tally.fail(&error);
         }
         self.tally.errors < ERRORS_MAX
     }
 
-    /// What it counted.
-    pub fn finish(self) -> Tally {
-        self.tally
-    }
-}
-
-/// How far the clients of a process may still go.
-pub enum Budget {
-    /// Until then.
-    Until(Instant),
-    /// So many operations.
-    Operations(AtomicU64),
-}
-
-impl Budget {
-    /// The budget of a run that starts now.
-    pub fn start(limit: Limit) -> Self {
-        match limit {
-            Limit::Time(time) => Self::Until(Instant::now() + time),
-            Limit::Operations(operations) => Self::Operations(AtomicU64::new(operations)),
+    /// What it counted, and the sessions it still has.
+    pub fn finish(mut self) -> (Tally, Lives) {
+        if !self.measuring {
+            // All it did was warming up: the others were faster.
+            self.tally.restart();
         }
+        (self.tally, self.lives)
+    }
+}
+
+fn ticket(step: Step, tickets: &[Ticket]) -> Option<&Ticket> {
+    match step {
+        Step::Operate(number) | Step::Write(number) | Step::Read(number) => {
+            tickets.get(number as usize)
+        }
+        Step::Live => None,
+    }
+}
+
+/// Tells a progress bar how far a client is; not each time, for all clients tell the same bar.
+pub struct Meter<'a> {
+    done: &'a AtomicU64,
+    untold: u64,
+    told_at: Option<Instant>,
+}
+
+impl<'a> Meter<'a> {
+    /// Nothing done yet.
+    pub const fn new(done: &'a AtomicU64) -> Self {
+        Self { done, untold: 0, told_at: None }
     }
 
-    /// Takes up to `wanted` operations out of it; 0: it is spent.
-    pub fn take(&self, wanted: u32) -> u32 {
-        match self {
-            Self::Until(end) if Instant::now() < *end => wanted,
-            Self::Until(_) => 0,
-            Self::Operations(left) => {
-                let wanted = u64::from(wanted);
-                // Relaxed: the number stands for itself, nothing else is published with it.
-                let before = left
-                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                        Some(left.saturating_sub(wanted))
-                    })
-                    .unwrap_or(0);
-                u32::try_from(before.min(wanted)).unwrap_or(u32::MAX)
-            }
+    /// Counts so many operations, the first of which began then.
+    pub fn count(&mut self, operations: u32, at: Instant) {
+        self.untold += u64::from(operations);
+        if self.told_at.is_none_or(|told| at.saturating_duration_since(told) >= TELL_EVERY) {
+            // Relaxed: only the progress bar looks at it.
+            self.done.fetch_add(self.untold, Ordering::Relaxed);
+            self.untold = 0;
+            self.told_at = Some(at);
         }
     }
 }
@@ -122,15 +160,11 @@ fn monotonic_ns() -> u64 {
 /// A store that fails so often will not recover, and every failure may take a lock wait.
 const ERRORS_MAX: u64 = 1_000;
 
+const TELL_EVERY: Duration = Duration::from_millis(50);
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_budget_of_operations_is_spent_to_the_last() {
-        let budget = Budget::start(Limit::Operations(10));
-        assert_eq!([budget.take(4), budget.take(4), budget.take(4), budget.take(4)], [4, 4, 2, 0]);
-    }
 
     #[test]
     fn the_monotonic_clock_never_goes_back() {

@@ -1,199 +1,241 @@
-//! `bench`: an access pattern on every store with every access.
+//! `bench`: access patterns on every store with every access, in rounds, to be saved and compared.
 
 mod ajax;
+mod churn;
 mod client;
+mod command;
+mod compare;
+mod measurement;
+mod pace;
 mod plan;
+mod rounds;
+mod saved;
 mod sessions;
 mod steady;
+mod suite;
 mod summary;
+mod table;
+mod tally;
+mod workload;
+mod zipf;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::Verdict;
-use crate::args::{Api, BenchArgs, Format, Pattern};
-use crate::driver::{self, Driver, Ticket};
+use crate::args::{BenchArgs, Format, Pattern, Patterns};
+use crate::driver::{self, Driver};
 use crate::error::CliError;
 use crate::mode::Mode;
-use crate::processes;
-use crate::progress;
-use crate::report::json::Document;
+use crate::report::json::{BenchRun, Document};
 use crate::report::output;
-use crate::store_url::{Place, StoreUrl};
+use crate::store_url::Place;
 
-pub use self::plan::{Handler, Ledger, Limit, Plan, Tally};
+use self::saved::Saved;
+use self::suite::Suite;
+
+pub use self::churn::Churned;
+pub use self::measurement::{Measured, measure, run_here, watched};
+pub use self::plan::{Handler, Limit, Plan};
+pub use self::saved::SavedError;
 pub use self::sessions::Prepared;
 pub use self::summary::{Finished, Setting};
+pub use self::tally::{Ledger, Tally};
+pub use self::workload::{Blend, Workload};
 
 /// Runs `bench`.
 pub fn run(args: &BenchArgs) -> Result<Verdict, CliError> {
-    let stores = match args.store.as_slice() {
-        [] => &[StoreUrl::File(None)],
-        stores => stores,
-    };
-    for store in stores {
-        store.check_processes(args.processes)?;
+    let old = args.compare.as_deref().map(|file| Ok((file, Saved::load(file)?))).transpose()?;
+    if let (Some((file, old)), Some(with)) = (&old, &args.with) {
+        return compare_saved(args, file, old, &Saved::load(with)?);
     }
-    let modes = match args.access.as_slice() {
-        [] => &DEFAULT_MODES,
-        modes => modes,
+    let suite = match &old {
+        None => Suite::of(args),
+        Some((file, old)) => Suite::again(&old.command, args).map_err(|e| e.in_file(file))?,
     };
-    let setting = setting(args);
+    for store in &suite.stores {
+        store.check_processes(suite.processes)?;
+    }
+    if let Some(file) = &args.save {
+        Saved::check_savable(file)?;
+    }
+    note_unused(args);
+    let finished = measure_suite(&suite, args.format)?;
+    let new = Saved::of(&suite, &finished);
+    if let Some(file) = &args.save {
+        new.save(file)?;
+    }
+    let runs: Vec<_> = finished.iter().map(Finished::run).collect();
+    report(args.format, &runs, old.as_ref().map(|(_, old)| (old, &new)))?;
+    Ok(Verdict::of(finished.iter().all(Finished::kept)))
+}
+
+/// Measures one pattern after another. People see the table of each as soon as it is there.
+fn measure_suite(suite: &Suite, format: Format) -> Result<Vec<Finished>, CliError> {
+    let mut all = Vec::new();
+    let mut begun = 0;
+    let patterns = suite.patterns();
+    for (number, pattern) in patterns.iter().enumerate() {
+        let setting = suite.setting(*pattern);
+        let finished = measure_pattern(suite, *pattern, &setting, &mut begun)?;
+        finished.iter().for_each(Finished::complain);
+        match format {
+            Format::Table => {
+                let mut text = table::text(&setting, &finished);
+                let last = number + 1 == patterns.len();
+                text.push_str(&if last { table::legend(&setting) } else { "\n".to_owned() });
+                output::say(&text)?;
+            }
+            Format::Json => {
+                for warning in summary::warnings(&finished) {
+                    output::complain(&format!("warning: {warning}"));
+                }
+            }
+        }
+        all.extend(finished);
+    }
+    Ok(all)
+}
+
+/// Measures every access on every store once per round, so that what changes on the machine
+/// meanwhile meets all of them.
+fn measure_pattern(
+    suite: &Suite,
+    pattern: Pattern,
+    setting: &Setting,
+    begun: &mut usize,
+) -> Result<Vec<Finished>, CliError> {
+    let modes = suite.modes(pattern);
     let everybody = setting.processes * setting.clients;
-    let lock_wait = driver::lock_wait(args.handler * everybody);
-    let mut finished = Vec::new();
-    for store in stores {
+    let lock_wait = driver::lock_wait(setting.handler * everybody);
+    let mut stands = Vec::new();
+    for store in &suite.stores {
         let place = Place::open(store)?;
-        let driver = place.driver(args.api, lock_wait);
-        for mode in modes {
+        let driver = place.driver(setting.api, lock_wait);
+        for mode in &modes {
             driver::check_offered(&*driver, *mode)?;
         }
-        let prepared = Prepared::create(&place, driver, setting.sessions, setting.payload)?;
-        for mode in modes {
-            let plan = plan(args, &setting, &prepared, &place, *mode, lock_wait);
-            finished.push(measure(&place, &prepared, &setting, plan)?.0);
+        stands.push(Stand { prepared: prepare(&place, driver, pattern, setting)?, place });
+    }
+    let runs: Vec<_> =
+        stands.iter().flat_map(|stand| modes.iter().map(move |mode| (stand, *mode))).collect();
+    let mut rounds: Vec<Vec<_>> = runs.iter().map(|_| Vec::new()).collect();
+    for round in 0..suite.rounds {
+        for ((stand, mode), rounds) in runs.iter().zip(&mut rounds) {
+            *begun += 1;
+            let url = &stand.place.url;
+            let label =
+                format!("{begun} of {}: {} {mode} {url}", suite.measurements(), setting.pattern);
+            let plan = plan(suite, pattern, setting, stand, *mode, round, lock_wait);
+            let Measured { tally, lost, .. } = measure(&label, &stand.prepared, plan)?;
+            rounds.push((tally, lost));
         }
     }
-    report(args, &setting, &finished)
+    let finished = runs.iter().zip(rounds).map(|((stand, mode), rounds)| {
+        Finished::new(stand.place.url.to_string(), *mode, setting, rounds)
+    });
+    Ok(finished.collect())
 }
 
-/// Runs the plan in as many processes as it wants, and checks the books afterwards. Also returns
-/// the tally of each process.
-pub fn measure(
+/// A store, and the sessions in it. These are dropped first.
+struct Stand {
+    prepared: Prepared,
+    place: Place,
+}
+
+fn prepare(
     place: &Place,
-    prepared: &Prepared,
+    driver: Arc<dyn Driver>,
+    pattern: Pattern,
     setting: &Setting,
-    plan: Plan,
-) -> Result<(Finished, Vec<Tally>), CliError> {
-    let mode = plan.mode;
-    let before = prepared.sum_of_counters()?;
-    let label = format!("{} {mode} {}", setting.pattern, place.url);
-    let tallies = if plan.processes > 1 {
-        processes::run(&label, plan.of_processes())?
-    } else {
-        let done = AtomicU64::new(0);
-        watched(&label, plan.limit, &done, || {
-            run_here(&*prepared.driver, &plan, &prepared.tickets, &done)
-        })
-        .map(|tally| vec![tally])?
-    };
-    let mut tally = Tally::new();
-    for of_process in &tallies {
-        tally.add(of_process.clone());
-    }
-    let after = prepared.sum_of_counters()?;
-    let ledger = Ledger { before, acknowledged: tally.acknowledged, after };
-    let finished = Finished::new(place.url.to_string(), mode, setting, tally, ledger.lost());
-    finished.complain();
-    Ok((finished, tallies))
-}
-
-/// Runs the plan in this process; `done` counts operations while they run.
-pub fn run_here(
-    driver: &dyn Driver,
-    plan: &Plan,
-    tickets: &[Ticket],
-    done: &AtomicU64,
-) -> Result<Tally, CliError> {
-    match plan.pattern {
-        Pattern::Hot | Pattern::Spread => steady::run(driver, plan, tickets, done),
-        Pattern::Ajax => ajax::run(driver, plan, tickets, done),
-    }
-}
-
-/// Does `work` while a bar shows how far it is on its way to `limit`.
-pub fn watched<T>(label: &str, limit: Limit, done: &AtomicU64, work: impl FnOnce() -> T) -> T {
-    let begun = Instant::now();
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    match limit {
-        Limit::Time(time) => {
-            progress::during(label, millis(time), move || millis(begun.elapsed()), work)
-        }
-        Limit::Operations(all) => {
-            progress::during(label, all, || done.load(Ordering::Relaxed), work)
-        }
-    }
-}
-
-fn setting(args: &BenchArgs) -> Setting {
-    let sessions = match args.pattern {
-        Pattern::Hot => 1,
-        Pattern::Spread => args.sessions.unwrap_or(1_000),
-        Pattern::Ajax => args.sessions.unwrap_or(100),
-    };
-    if args.sessions.is_some_and(|asked| asked != sessions) {
-        output::complain("note: `hot` has one session; --sessions is not used");
-    }
-    Setting {
-        pattern: match args.pattern {
-            Pattern::Hot => "hot",
-            Pattern::Spread => "spread",
-            Pattern::Ajax => "ajax",
-        },
-        processes: args.processes,
-        clients: args.clients,
-        sessions,
-        payload: args.payload,
-        handler: args.handler,
-    }
+) -> Result<Prepared, CliError> {
+    // The sessions of `churn` are born while it runs.
+    let sessions = if pattern == Pattern::Churn { 0 } else { setting.sessions };
+    Prepared::create(place, driver, sessions, setting.payload)
 }
 
 fn plan(
-    args: &BenchArgs,
+    suite: &Suite,
+    pattern: Pattern,
     setting: &Setting,
-    prepared: &Prepared,
-    place: &Place,
+    stand: &Stand,
     mode: Mode,
+    round: u32,
     lock_wait: Duration,
 ) -> Plan {
     Plan {
-        store: place.resolved.clone(),
-        api: args.api,
+        store: stand.place.resolved.clone(),
+        api: setting.api,
         mode,
-        pattern: args.pattern,
-        run: prepared.run.clone(),
+        workload: suite.workload(pattern),
+        run: stand.prepared.run.clone(),
         sessions: setting.sessions,
         process: 0,
         processes: setting.processes,
         clients: setting.clients,
+        payload: setting.payload,
         handler: Handler::Fixed(setting.handler),
-        limit: args.operations.map_or_else(
-            || Limit::Time(args.seconds.unwrap_or(SECONDS_DEFAULT)),
-            Limit::Operations,
-        ),
-        seed: SEED,
+        limit: suite.limit,
+        warmup: setting.warmup,
+        rate: setting.rate,
+        seed: SEED + u64::from(round),
         lock_wait,
         holds_timed: 0,
     }
 }
 
-fn report(args: &BenchArgs, setting: &Setting, finished: &[Finished]) -> Result<Verdict, CliError> {
-    match args.format {
-        Format::Table => output::say(&summary::table(setting, args.api, finished))?,
-        Format::Json => {
-            let runs: Vec<_> = finished.iter().map(Finished::run).collect();
-            Document::new(&runs).print()?;
-        }
-    }
-    Ok(Verdict::of(finished.iter().all(Finished::kept)))
+fn compare_saved(
+    args: &BenchArgs,
+    file: &Path,
+    old: &Saved,
+    new: &Saved,
+) -> Result<Verdict, CliError> {
+    let asked = Suite::again(&old.command, args).map_err(|error| error.in_file(file))?;
+    let same = Suite::of_saved(&new.command).and_then(|suite| asked.check_same(&suite));
+    same.map_err(|error| error.in_file(file))?;
+    report(args.format, &[], Some((old, new)))?;
+    Ok(Verdict::Kept)
 }
 
-impl Api {
-    /// The name in tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Session => "session",
-            Self::Bytes => "bytes",
+fn report(
+    format: Format,
+    runs: &[BenchRun],
+    compared: Option<(&Saved, &Saved)>,
+) -> Result<(), CliError> {
+    let comparison = compared.map(|(old, new)| (old, new, compare::compare(old, new)));
+    match (format, &comparison) {
+        (Format::Table, None) => Ok(()),
+        (Format::Table, Some((old, new, comparison))) => {
+            let gap = if runs.is_empty() { "" } else { "\n" };
+            output::say(&format!("{gap}{}", compare::text(old, new, comparison)))
+        }
+        (Format::Json, None) => Document::new(runs).print(),
+        (Format::Json, Some((old, new, comparison))) => {
+            for note in compare::notes(old, new) {
+                output::complain(&format!("note: {note}"));
+            }
+            Document::new(runs).compared(comparison).print()
         }
     }
 }
 
-/// Compared unless other accesses are asked for: the three that keep every update, and the
-/// control.
-const DEFAULT_MODES: [Mode; 4] =
-    [Mode::Exclusive, Mode::Released, Mode::Optimistic, Mode::LastWriteWins];
+/// Says which arguments make no difference.
+fn note_unused(args: &BenchArgs) {
+    let Some(Patterns::One(pattern)) = args.pattern else {
+        return;
+    };
+    let popular = matches!(pattern, Pattern::Zipf | Pattern::ReadMostly | Pattern::Mixed);
+    let mostly = matches!(pattern, Pattern::ReadMostly | Pattern::Mixed);
+    let unused = [
+        (args.sessions.is_some_and(|n| n != 1) && pattern == Pattern::Hot, "--sessions"),
+        (args.skew.is_some() && !popular, "--skew"),
+        (args.writes.is_some() && !mostly, "--writes"),
+    ];
+    for (_, name) in unused.iter().filter(|(unused, _)| *unused) {
+        output::complain(&format!("note: `{}` makes no use of {name}", pattern.name()));
+    }
+}
 
-const SECONDS_DEFAULT: Duration = Duration::from_secs(2);
-
-/// Runs of the same command choose the same sessions.
+/// Runs of the same command choose the same sessions, and each round others.
 const SEED: u64 = 1;

@@ -7,6 +7,7 @@ use cloakroom::{SessionError, SessionId};
 
 use crate::driver::{Driver, OperationError, Ticket};
 use crate::error::CliError;
+use crate::interrupt::{self, Unfinished};
 use crate::progress;
 use crate::report::output;
 use crate::store_url::Place;
@@ -19,7 +20,8 @@ pub struct Prepared {
     pub tickets: Vec<Ticket>,
     /// What reads and writes them.
     pub driver: Arc<dyn Driver>,
-    temporary: bool,
+    /// Unless the store goes with the command, and they with it.
+    to_remove: Option<Unfinished>,
 }
 
 impl Prepared {
@@ -36,9 +38,11 @@ impl Prepared {
         })?;
         let run: String = id.to_str().unwrap_or_default().chars().take(16).collect();
         let tickets = (0..sessions).map(|number| Ticket::new(&run, number)).collect();
-        let prepared = Self { run, tickets, driver, temporary: place.is_temporary() };
-        prepared.each("creating sessions", "create a session", |driver, ticket| {
-            driver.create(ticket, payload)
+        let to_remove = (!place.is_temporary()).then(Unfinished::new);
+        let prepared = Self { run, tickets, driver, to_remove };
+        prepared.each("creating sessions", |driver, ticket| {
+            interrupt::check()?;
+            driver.create(ticket, payload).map_err(failed_to("create a session"))
         })?;
         Ok(prepared)
     }
@@ -46,8 +50,10 @@ impl Prepared {
     /// The sum of their counters.
     pub fn sum_of_counters(&self) -> Result<u64, CliError> {
         let mut sum = 0_u64;
-        self.each("reading sessions", "read a session back", |driver, ticket| {
-            sum = sum.saturating_add(driver.counter(ticket)?);
+        self.each("reading sessions", |driver, ticket| {
+            interrupt::check()?;
+            let counter = driver.counter(ticket).map_err(failed_to("read a session back"))?;
+            sum = sum.saturating_add(counter);
             Ok(())
         })?;
         Ok(sum)
@@ -56,8 +62,7 @@ impl Prepared {
     fn each(
         &self,
         label: &str,
-        task: &'static str,
-        mut work: impl FnMut(&dyn Driver, &Ticket) -> Result<(), OperationError>,
+        mut work: impl FnMut(&dyn Driver, &Ticket) -> Result<(), CliError>,
     ) -> Result<(), CliError> {
         let done = AtomicU64::new(0);
         let all = self.tickets.len() as u64;
@@ -68,8 +73,7 @@ impl Prepared {
             || done.load(Ordering::Relaxed),
             || {
                 for ticket in &self.tickets {
-                    work(&*self.driver, ticket)
-                        .map_err(|error| CliError::Session { task, source: Box::new(error) })?;
+                    work(&*self.driver, ticket)?;
                     done.fetch_add(1, Ordering::Relaxed);
                 }
                 Ok(())
@@ -81,13 +85,18 @@ impl Prepared {
 impl Drop for Prepared {
     /// Removes them, unless the store goes anyway.
     fn drop(&mut self) {
-        if self.temporary {
+        if self.to_remove.is_none() {
             return;
         }
-        let removed = self
-            .each("removing sessions", "remove a session", |driver, ticket| driver.destroy(ticket));
+        let removed = self.each("removing sessions", |driver, ticket| {
+            driver.destroy(ticket).map_err(failed_to("remove a session"))
+        });
         if let Err(error) = removed {
             output::complain(&format!("warning: sessions of this run are left: {error}"));
         }
     }
+}
+
+fn failed_to(task: &'static str) -> impl Fn(OperationError) -> CliError {
+    move |error| CliError::Session { task, source: Box::new(error) }
 }

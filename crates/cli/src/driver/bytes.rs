@@ -5,10 +5,11 @@ use std::time::Duration;
 use cloakroom::blocking::wait;
 use cloakroom::limits::{UPDATE_RACES, UPDATE_TRIES};
 use cloakroom::{
-    Access, Calling, CommitError, Condition, Hold, OpenError, OpenRequest, Store, Terms,
+    Access, Calling, CommitError, Condition, Hold, Lifetime, OpenError, OpenRequest, Store,
+    SweepBudget, Swept, Terms,
 };
 
-use super::{Attempts, Driver, Operated, OperationError, Ticket};
+use super::{Attempts, Driver, Ending, Operated, OperationError, Ticket};
 use crate::mode::Mode;
 
 /// Runs operations on payloads that begin with the counter.
@@ -35,9 +36,8 @@ impl<S: Store> BytesDriver<S> {
         attempts: &mut Attempts,
         work: &mut dyn FnMut(),
     ) -> Result<bool, OperationError> {
-        let Some(access) = mode.access() else {
-            attempts.opened();
-            work();
+        let Some(access) = mode.access().filter(|_| mode.writes()) else {
+            self.look(ticket, mode, attempts, work)?;
             return Ok(false);
         };
         // As `Sessions::update` does: who loses race after race takes the session exclusively.
@@ -52,18 +52,35 @@ impl<S: Store> BytesDriver<S> {
             work();
             return Ok(true);
         }
-        if !mode.writes() {
-            read_counter(hold.payload())?;
-            work();
-            wait(hold.release());
-            return Ok(false);
-        }
         let condition = match mode {
             Mode::LastWriteWins => Condition::Alive,
             _ => Condition::Unchanged,
         };
         add_one(&mut hold, condition, work)?;
         Ok(true)
+    }
+
+    fn look(
+        &self,
+        ticket: &Ticket,
+        mode: Mode,
+        attempts: &mut Attempts,
+        work: &mut dyn FnMut(),
+    ) -> Result<(), OperationError> {
+        let Some(access) = mode.access() else {
+            attempts.opened();
+            work();
+            return Ok(());
+        };
+        let mut hold = self.open(ticket, access)?;
+        attempts.opened();
+        read_counter(hold.payload())?;
+        if mode == Mode::Released {
+            wait(hold.release());
+        }
+        work();
+        wait(hold.release());
+        Ok(())
     }
 }
 
@@ -84,7 +101,7 @@ impl<S: Store> Driver for BytesDriver<S> {
     }
 
     fn operate(&self, ticket: &Ticket, mode: Mode, work: &mut dyn FnMut()) -> Operated {
-        let mut attempts = Attempts::begin();
+        let mut attempts = Attempts::begin(mode);
         loop {
             let outcome = self.once(ticket, mode, &mut attempts, work);
             let overtaken = matches!(
@@ -99,10 +116,39 @@ impl<S: Store> Driver for BytesDriver<S> {
         }
     }
 
+    fn read(&self, ticket: &Ticket, mode: Mode, work: &mut dyn FnMut()) -> Operated {
+        let mut attempts = Attempts::begin(mode);
+        let outcome = self.look(ticket, mode, &mut attempts, work);
+        attempts.end(outcome.map(|()| false))
+    }
+
     fn destroy(&self, ticket: &Ticket) -> Result<(), OperationError> {
         let mut hold = self.open(ticket, Access::Optimistic)?;
         wait(hold.destroy())?;
         Ok(())
+    }
+
+    fn end(&self, ticket: &Ticket, ending: Ending) -> Result<u64, OperationError> {
+        let mut hold = self.open(ticket, Access::Optimistic)?;
+        let payload = hold.payload().to_vec();
+        let count = read_counter(&payload)?;
+        match ending {
+            Ending::Destroy => wait(hold.destroy())?,
+            Ending::Expire => {
+                let lifetime = Lifetime::default().idle(Duration::ZERO);
+                wait(hold.commit(&payload, Terms { lifetime, ..Terms::default() }))?;
+            }
+        }
+        Ok(count)
+    }
+
+    fn sweep(&self, sessions: usize) -> Result<Swept, OperationError> {
+        Ok(wait(self.store.sweep(SweepBudget { sessions }, Calling::Blocking))?)
+    }
+
+    fn keeps(&self, ticket: &Ticket) -> Result<bool, OperationError> {
+        let hold = self.open(ticket, Access::Snapshot)?;
+        Ok(hold.record().is_some() || hold.expired())
     }
 }
 

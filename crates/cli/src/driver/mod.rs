@@ -6,7 +6,9 @@ mod session;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cloakroom::{Access, CommitError, Key, OpenError, SessionError, SessionId, Store, limits};
+use cloakroom::{
+    Access, CommitError, Key, OpenError, SessionError, SessionId, Store, Swept, limits,
+};
 use thiserror::Error;
 
 use crate::args::Api;
@@ -31,8 +33,30 @@ pub trait Driver: Send + Sync {
     /// repeats all of it.
     fn operate(&self, ticket: &Ticket, mode: Mode, work: &mut dyn FnMut()) -> Operated;
 
+    /// Takes the session, reads its counter, runs `work` and stores nothing.
+    fn read(&self, ticket: &Ticket, mode: Mode, work: &mut dyn FnMut()) -> Operated;
+
     /// Ends a session.
     fn destroy(&self, ticket: &Ticket) -> Result<(), OperationError>;
+
+    /// Ends a session in this way, and returns what its counter stood at.
+    fn end(&self, ticket: &Ticket, ending: Ending) -> Result<u64, OperationError>;
+
+    /// Removes expired sessions from the store: looks at so many, from where the last call
+    /// stopped.
+    fn sweep(&self, sessions: usize) -> Result<Swept, OperationError>;
+
+    /// Whether the store still keeps the session, be it expired.
+    fn keeps(&self, ticket: &Ticket) -> Result<bool, OperationError>;
+}
+
+/// How a session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Its user logs out.
+    Destroy,
+    /// Its time is up; a sweep removes it.
+    Expire,
 }
 
 /// The driver of a store, which waits at most so long for a lock.
@@ -92,6 +116,13 @@ pub struct Operated {
     pub outcome: Result<bool, OperationError>,
 }
 
+impl Operated {
+    /// It was over at the first attempt, and neither waited nor counted.
+    pub fn at_once(outcome: Result<(), OperationError>) -> Self {
+        Self { waited: Duration::ZERO, conflicts: 0, outcome: outcome.map(|()| false) }
+    }
+}
+
 /// Why an operation failed.
 #[derive(Debug, Error)]
 pub enum OperationError {
@@ -111,26 +142,32 @@ pub enum OperationError {
 
 /// Measures the first open of an operation, and counts its repetitions.
 struct Attempts {
-    begun: Instant,
+    /// Without a session there is nothing to wait for, and to measure that would double the cost.
+    begun: Option<Instant>,
     waited: Option<Duration>,
     opened: u64,
 }
 
 impl Attempts {
-    fn begin() -> Self {
-        Self { begun: Instant::now(), waited: None, opened: 0 }
+    fn begin(mode: Mode) -> Self {
+        let begun = mode.access().map(|_| Instant::now());
+        Self { begun, waited: None, opened: 0 }
     }
 
     /// To be called as soon as the session is open, each time.
     fn opened(&mut self) {
         self.opened += 1;
-        self.waited.get_or_insert_with(|| self.begun.elapsed());
+        self.waited.get_or_insert_with(|| elapsed(self.begun));
     }
 
     fn end(self, outcome: Result<bool, OperationError>) -> Operated {
-        let waited = self.waited.unwrap_or_else(|| self.begun.elapsed());
+        let waited = self.waited.unwrap_or_else(|| elapsed(self.begun));
         Operated { waited, conflicts: self.opened.saturating_sub(1), outcome }
     }
+}
+
+fn elapsed(begun: Option<Instant>) -> Duration {
+    begun.map_or(Duration::ZERO, |begun| begun.elapsed())
 }
 
 /// Keeps sessions of this command apart from others in a store that is in use.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use cloakroom::blocking::{Session, Sessions};
-use cloakroom::{Access, OnConflict, SessionError, Store};
+use cloakroom::{Access, Lifetime, OnConflict, SessionError, Store, SweepBudget, Swept};
 
-use super::{Attempts, Driver, NAMESPACE, Operated, OperationError, Ticket};
+use super::{Attempts, Driver, Ending, NAMESPACE, Operated, OperationError, Ticket};
 use crate::mode::Mode;
 
 /// Runs operations through typed sessions.
@@ -13,6 +13,7 @@ pub struct SessionDriver<S: Store> {
     store: S,
     sessions: Sessions<S>,
     last_write_wins: Sessions<S>,
+    over_at_once: Sessions<S>,
 }
 
 impl<S: Store + Clone> SessionDriver<S> {
@@ -22,6 +23,7 @@ impl<S: Store + Clone> SessionDriver<S> {
         Self {
             sessions: builder().build(),
             last_write_wins: builder().on_conflict(OnConflict::LastWriteWins).build(),
+            over_at_once: builder().lifetime(Lifetime::default().idle(Duration::ZERO)).build(),
             store,
         }
     }
@@ -55,13 +57,6 @@ impl<S: Store> SessionDriver<S> {
                 work();
                 Ok(wrote)
             }
-            Mode::Shared | Mode::Snapshot => {
-                let access = if mode == Mode::Shared { Access::Shared } else { Access::Snapshot };
-                let session = open(&self.sessions, access, attempts)?;
-                session.get::<u64>(COUNTER)?;
-                work();
-                Ok(false)
-            }
             Mode::Optimistic => {
                 self.sessions.update(&ticket.id, |session| {
                     attempts.opened();
@@ -71,12 +66,33 @@ impl<S: Store> SessionDriver<S> {
                 })?;
                 Ok(true)
             }
-            Mode::None => {
-                attempts.opened();
-                work();
+            Mode::Shared | Mode::Snapshot | Mode::None => {
+                self.look(ticket, mode, attempts, work)?;
                 Ok(false)
             }
         }
+    }
+
+    fn look(
+        &self,
+        ticket: &Ticket,
+        mode: Mode,
+        attempts: &mut Attempts,
+        work: &mut dyn FnMut(),
+    ) -> Result<(), SessionError> {
+        let Some(access) = mode.access() else {
+            attempts.opened();
+            work();
+            return Ok(());
+        };
+        let mut session = self.sessions.open(&ticket.id, access)?;
+        attempts.opened();
+        session.get::<u64>(COUNTER)?;
+        if mode == Mode::Released {
+            session.release();
+        }
+        work();
+        Ok(())
     }
 }
 
@@ -102,13 +118,46 @@ impl<S: Store + Clone> Driver for SessionDriver<S> {
     }
 
     fn operate(&self, ticket: &Ticket, mode: Mode, work: &mut dyn FnMut()) -> Operated {
-        let mut attempts = Attempts::begin();
+        let mut attempts = Attempts::begin(mode);
         let outcome = self.once(ticket, mode, &mut attempts, work);
         attempts.end(outcome.map_err(Into::into))
     }
 
+    fn read(&self, ticket: &Ticket, mode: Mode, work: &mut dyn FnMut()) -> Operated {
+        let mut attempts = Attempts::begin(mode);
+        let outcome = self.look(ticket, mode, &mut attempts, work);
+        attempts.end(outcome.map(|()| false).map_err(Into::into))
+    }
+
     fn destroy(&self, ticket: &Ticket) -> Result<(), OperationError> {
         Ok(self.sessions.destroy(&ticket.id)?)
+    }
+
+    fn end(&self, ticket: &Ticket, ending: Ending) -> Result<u64, OperationError> {
+        let count = match ending {
+            Ending::Destroy => {
+                let mut session = self.sessions.open(&ticket.id, Access::Optimistic)?;
+                let count = session.get(COUNTER)?;
+                session.destroy()?;
+                count
+            }
+            Ending::Expire => self.over_at_once.update(&ticket.id, |session| {
+                let count = session.get(COUNTER)?;
+                // An unchanged session would not be written, and would keep its lifetime.
+                session.clear()?;
+                Ok::<_, SessionError>(count)
+            })?,
+        };
+        count.ok_or(OperationError::NoCounter)
+    }
+
+    fn sweep(&self, sessions: usize) -> Result<Swept, OperationError> {
+        Ok(self.sessions.sweep(SweepBudget { sessions })?)
+    }
+
+    fn keeps(&self, ticket: &Ticket) -> Result<bool, OperationError> {
+        let session = self.sessions.open(&ticket.id, Access::Snapshot)?;
+        Ok(!session.is_new() || session.was_expired())
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::output;
+use crate::args::Api;
+use crate::bench::Churned;
 use crate::error::CliError;
 use crate::machine::Machine;
 use crate::measure::Latencies;
@@ -12,18 +14,26 @@ use crate::mode::Mode;
 
 /// The document on standard output.
 #[derive(Debug, Serialize)]
-pub struct Document<'a> {
+pub struct Document<'a, R> {
     schema: u32,
     machine: Machine,
-    runs: &'a [Run],
+    runs: &'a [R],
     #[serde(skip_serializing_if = "Option::is_none")]
     stress: Option<Stress>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparison: Option<&'a [Compared]>,
 }
 
-impl<'a> Document<'a> {
+impl<'a, R: Serialize> Document<'a, R> {
     /// The document of these runs.
-    pub fn new(runs: &'a [Run]) -> Self {
-        Self { schema: 1, machine: Machine::here(), runs, stress: None }
+    pub fn new(runs: &'a [R]) -> Self {
+        Self { schema: 1, machine: Machine::here(), runs, stress: None, comparison: None }
+    }
+
+    /// The same, compared with an earlier run.
+    pub const fn compared(mut self, comparison: &'a [Compared]) -> Self {
+        self.comparison = Some(comparison);
+        self
     }
 
     /// The same with the verdict of `stress`.
@@ -48,7 +58,7 @@ pub struct Run {
     pub store: String,
     /// How operations took their session.
     pub access: Mode,
-    /// `hot`, `spread`, `ajax`, `replay` or `contend`.
+    /// A pattern of `bench`, or `replay` or `contend`.
     pub pattern: &'static str,
     /// Processes.
     pub processes: u32,
@@ -78,6 +88,100 @@ pub struct Run {
     pub errors: u64,
     /// From the start of a page's first request to the end of its last.
     pub page_load_ms: Option<PageLoad>,
+}
+
+/// The figures of one run of `bench`: over all rounds, with the median of operations per second.
+#[derive(Debug, Serialize)]
+pub struct BenchRun {
+    /// What every run has.
+    #[serde(flatten)]
+    pub run: Run,
+    /// Through which interface.
+    pub api: Api,
+    /// Whether operations came by a schedule. If not, latencies suffer from coordinated omission.
+    pub open_loop: bool,
+    /// How many per second that asked for.
+    pub rate_asked: Option<f64>,
+    /// How late the last operation began.
+    pub behind_ms: Option<f64>,
+    /// Whether that is little enough for the latencies to mean anything.
+    pub kept_up: bool,
+    /// How much more popular some sessions were than others.
+    pub skew: Option<f64>,
+    /// How many of a hundred operations wrote.
+    pub writes_percent: Option<f64>,
+    /// How long it ran before each round.
+    pub warmup_seconds: f64,
+    /// Each round by itself.
+    pub rounds: Vec<Round>,
+    /// How far their operations per second are apart, as a part of the median.
+    pub rounds_spread: Option<f64>,
+    /// The sessions that came and went.
+    pub churn: Option<Churned>,
+}
+
+/// The figures of one round.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Round {
+    /// How long it lasted.
+    pub seconds: f64,
+    /// Operations that ended well.
+    pub operations: u64,
+    /// The same per second.
+    pub operations_per_second: f64,
+    /// Half of the operations took at most so long.
+    pub p50_us: f64,
+    /// 99 in a hundred.
+    pub p99_us: f64,
+}
+
+impl Round {
+    /// The figures of a round that lasted so long.
+    pub fn of(elapsed: Duration, latency: &Latencies) -> Self {
+        let (seconds, operations) = (elapsed.as_secs_f64(), latency.count());
+        Self {
+            seconds,
+            operations,
+            operations_per_second: if seconds > 0.0 { operations as f64 / seconds } else { 0.0 },
+            p50_us: micros(latency.quantile(0.5)),
+            p99_us: micros(latency.quantile(0.99)),
+        }
+    }
+}
+
+/// One figure of a run, earlier and now.
+#[derive(Debug, Serialize)]
+pub struct Compared {
+    /// The pattern.
+    pub pattern: String,
+    /// The store.
+    pub store: String,
+    /// The access.
+    pub access: Mode,
+    /// `operations_per_second`, `p50_us` or `p99_us`.
+    pub figure: &'static str,
+    /// The median of the earlier rounds.
+    pub old: f64,
+    /// The median of the later rounds.
+    pub new: f64,
+    /// The new by the old.
+    pub ratio: Option<f64>,
+    /// How far apart rounds of the same run were, at least 0.1: smaller differences mean nothing.
+    pub noise: f64,
+    /// What that means.
+    pub verdict: Difference,
+}
+
+/// What a difference means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Difference {
+    /// It is an improvement, and larger than the noise.
+    Faster,
+    /// It is a deterioration, and larger than the noise.
+    Slower,
+    /// It is no larger than the noise.
+    WithinNoise,
 }
 
 /// A distribution in microseconds.

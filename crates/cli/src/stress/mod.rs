@@ -13,8 +13,10 @@ use std::time::Duration;
 use cloakroom::limits;
 
 use crate::Verdict;
-use crate::args::{Api, Format, Pattern, StressArgs};
-use crate::bench::{self, Finished, Handler, Limit, Plan, Prepared, Setting};
+use crate::args::{Api, Format, StressArgs};
+use crate::bench::{
+    self, Blend, Finished, Handler, Limit, Measured, Plan, Prepared, Setting, Workload,
+};
 use crate::driver;
 use crate::error::CliError;
 use crate::mode::Mode;
@@ -41,9 +43,14 @@ pub fn run(args: &StressArgs) -> Result<Verdict, CliError> {
         sessions: 1,
         payload: PAYLOAD,
         handler: HANDLER_MAX / 2,
+        skew: None,
+        writes: None,
+        rate: None,
+        warmup: Duration::ZERO,
+        api: Api::Bytes,
     };
     let place = Place::open(&args.store)?;
-    let driver = place.driver(Api::Bytes, limits::LOCK_WAIT);
+    let driver = place.driver(setting.api, limits::LOCK_WAIT);
     for mode in MODES {
         driver::check_offered(&*driver, mode)?;
     }
@@ -51,8 +58,12 @@ pub fn run(args: &StressArgs) -> Result<Verdict, CliError> {
     let mut trial = Trial::new(args.seed);
     for mode in MODES {
         let plan = plan(args, &setting, &prepared, &place, mode);
-        let (finished, tallies) = bench::measure(&place, &prepared, &setting, plan)?;
-        trial.judge(finished, &tallies);
+        let label = format!("{} {mode} {}", setting.pattern, place.url);
+        let Measured { tally, lost, of_processes } = bench::measure(&label, &prepared, plan)?;
+        let url = place.url.to_string();
+        let finished = Finished::new(url, mode, &setting, [(tally, lost)]);
+        finished.complain();
+        trial.judge(finished, &of_processes);
     }
     match args.format {
         Format::Table => output::say(&report::text(&trial, &setting, args))?,
@@ -74,16 +85,19 @@ fn plan(
     let everybody = (setting.processes * setting.clients) as usize;
     Plan {
         store: place.resolved.clone(),
-        api: Api::Bytes,
+        api: setting.api,
         mode,
-        pattern: Pattern::Hot,
+        workload: Workload::Steps(Blend::Hot),
         run: prepared.run.clone(),
         sessions: setting.sessions,
         process: 0,
         processes: setting.processes,
         clients: setting.clients,
+        payload: setting.payload,
         handler: Handler::Random(HANDLER_MAX),
         limit: Limit::Time(args.seconds),
+        warmup: setting.warmup,
+        rate: setting.rate,
         seed: args.seed,
         lock_wait: limits::LOCK_WAIT,
         holds_timed: if mode == Mode::Exclusive { HOLDS_TIMED_MAX / everybody } else { 0 },

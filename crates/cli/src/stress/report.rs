@@ -27,7 +27,7 @@ pub fn text(trial: &Trial, setting: &Setting, args: &StressArgs) -> String {
         table.row(vec![
             run.mode.to_string(),
             grouped(run.tally.operations),
-            grouped(run.rate().round() as u64),
+            grouped(run.rate().median().round() as u64),
             human(run.tally.lock_wait.max()),
             grouped(run.tally.conflicts),
             grouped(run.lost),

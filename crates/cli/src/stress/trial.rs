@@ -99,6 +99,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::args::Api;
     use crate::bench::Setting;
 
     fn finished(mode: Mode, lost: u64, tally: Tally) -> Finished {
@@ -109,8 +110,13 @@ mod tests {
             sessions: 1,
             payload: 256,
             handler: Duration::ZERO,
+            skew: None,
+            writes: None,
+            rate: None,
+            warmup: Duration::ZERO,
+            api: Api::Bytes,
         };
-        Finished::new("memory:".to_owned(), mode, &setting, tally, lost)
+        Finished::new("memory:".to_owned(), mode, &setting, [(tally, lost)])
     }
 
     fn holding(holds: &[(u64, u64)]) -> Tally {
