@@ -54,8 +54,9 @@ pub struct BenchArgs {
     /// Open loop: so many operations per second in all, whether or not earlier ones are answered
     ///
     /// They arrive as those of many independent users do (a Poisson process), by a schedule that
-    /// is made before, and count from when they were to begin. Without it the loop is closed: each
-    /// client waits for its answer before it asks again.
+    /// is made before, and count from when they were to begin. `ajax` loads one page at a time in
+    /// each process. Without --rate the loop is closed: each client waits for its answer before it
+    /// asks again.
     #[arg(long, value_name = "N", value_parser = units::parse_rate)]
     pub rate: Option<f64>,
     /// Run so many seconds before each measurement [default: 0, or 0.2 for `all`]
@@ -170,6 +171,7 @@ Examples:
   cloakroom bench --compare before.json                             the same again: faster?
   cloakroom bench --compare before.json --with after.json           two saved runs
   cloakroom bench hot --processes 8 --access exclusive --seconds 10 --format json
+  cloakroom bench spread --access none --access exclusive           what the bench itself costs
 
 One operation takes the session, reads a counter, runs the handler, adds one and stores. A
 conflict repeats it, handler included. Lost updates are acknowledged increments minus the final
