@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use cloakroom::StoreError;
 use thiserror::Error;
@@ -10,8 +9,7 @@ use thiserror::Error;
 use crate::bench::SavedError;
 use crate::driver::OperationError;
 use crate::mode::Mode;
-use crate::replay::HarError;
-use crate::units::human;
+use crate::replay::ReplayError;
 
 /// Why the command could not do its work.
 #[derive(Debug, Error)]
@@ -38,43 +36,6 @@ pub enum CliError {
         /// What it offers.
         offers: String,
     },
-    /// The recording cannot be read.
-    #[error("{}: {reason}", file.display())]
-    Har {
-        /// Which file.
-        file: PathBuf,
-        /// Why.
-        reason: HarError,
-    },
-    /// No such page in the recording.
-    #[error("--page {asked}: the recording has {pages} page(s)")]
-    NoSuchPage {
-        /// What was asked for.
-        asked: u32,
-        /// How many there are.
-        pages: usize,
-    },
-    /// Nothing to replay.
-    #[error("{}", too_few(*chosen, *all, *is_all, *cookies_missing))]
-    TooFewRequests {
-        /// How many were chosen.
-        chosen: usize,
-        /// How many there are.
-        all: usize,
-        /// Whether all were asked for.
-        is_all: bool,
-        /// Whether cookies were asked for and the recording has none at all.
-        cookies_missing: bool,
-    },
-    /// The replay would take longer than anybody waits.
-    #[error(
-        "the chosen requests are spread over {}; raise --speed, or choose a --page",
-        human(*span)
-    )]
-    TooLong {
-        /// How long one run would take.
-        span: Duration,
-    },
     /// A saved run cannot be used.
     #[error("{}: {reason}", file.display())]
     Saved {
@@ -91,6 +52,9 @@ pub enum CliError {
         /// Why.
         source: io::Error,
     },
+    /// There is nothing to replay.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     /// The store could not be opened.
     #[error("failed to open {url}: {source}")]
     Store {
@@ -145,11 +109,8 @@ impl CliError {
             Self::MemoryHasOneProcess { .. }
             | Self::NobodyToContend
             | Self::NotOffered { .. }
-            | Self::Har { .. }
-            | Self::NoSuchPage { .. }
-            | Self::TooFewRequests { .. }
-            | Self::TooLong { .. }
             | Self::Saved { .. }
+            | Self::Replay(_)
             | Self::Protocol(_) => 2,
             Self::Store { source, .. } => match source {
                 StoreError::Io(_) => 1,
@@ -158,24 +119,4 @@ impl CliError {
             _ => 1,
         }
     }
-}
-
-fn too_few(chosen: usize, all: usize, is_all: bool, cookies_missing: bool) -> String {
-    let mut text = match chosen {
-        0 => format!("none of the recording's {all} requests was chosen"),
-        _ => format!("only {chosen} of the recording's {all} requests was chosen"),
-    };
-    text.push_str(", and it takes two to wait for each other");
-    if is_all {
-        text.push_str("; record a page that sends more");
-    } else {
-        text.push_str("; `--requests all` takes every one");
-    }
-    if cookies_missing {
-        text.push_str(
-            ". The recording holds no cookies at all: browsers leave them out unless you \
-             export it with sensitive data",
-        );
-    }
-    text
 }

@@ -1,7 +1,7 @@
 //! The cloakroom workbench: what does session locking cost, and what is lost without it?
 //!
-//! `replay` runs a recorded page load against the engine, `bench` measures access patterns,
-//! `stress` looks for lost updates and broken locks.
+//! `replay` runs a recorded page load or an access log against the engine, `bench` measures access
+//! patterns, `stress` looks for lost updates and broken locks.
 
 mod args;
 mod bench;

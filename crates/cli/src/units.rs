@@ -11,6 +11,9 @@ const HANDLER_MAX: Duration = Duration::from_secs(60);
 /// The longest run.
 const SECONDS_MAX: f64 = 86_400.0;
 
+/// A thousand years in 30 milliseconds.
+const SPEED_MAX: f64 = 1e12;
+
 /// The smallest payload holds the counter.
 pub const PAYLOAD_MIN: usize = 8;
 
@@ -83,9 +86,17 @@ fn parse_number(text: &str, range: RangeInclusive<f64>) -> Result<f64, String> {
     Ok(number)
 }
 
-/// How many times faster time runs.
+/// How many times faster time runs; `max` is infinite.
 pub fn parse_speed(text: &str) -> Result<f64, String> {
-    parse_number(text.strip_suffix(['x', 'X']).unwrap_or(text), 0.01..=1_000.0)
+    if text == "max" {
+        return Ok(f64::INFINITY);
+    }
+    let number = text.strip_suffix(['x', 'X']).unwrap_or(text).trim().parse();
+    let number = number.map_err(|_| "write a number, as `1000`, or `max`".to_owned())?;
+    if !(0.01..=SPEED_MAX).contains(&number) {
+        return Err(format!("must be `max` or between 0.01 and {SPEED_MAX}"));
+    }
+    Ok(number)
 }
 
 /// A size of a session: `256`, `4KiB`, `1MB`.
@@ -133,7 +144,8 @@ pub fn human(duration: Duration) -> String {
         1_000..1_000_000 => format!("{} µs", three_digits(seconds * 1e6)),
         1_000_000..1_000_000_000 => format!("{} ms", three_digits(seconds * 1e3)),
         1_000_000_000..120_000_000_000 => format!("{} s", three_digits(seconds)),
-        _ => format!("{} min", three_digits(seconds / 60.0)),
+        120_000_000_000..7_200_000_000_000 => format!("{} min", three_digits(seconds / 60.0)),
+        _ => format!("{} h", three_digits(seconds / 3_600.0)),
     }
 }
 
@@ -195,6 +207,17 @@ mod tests {
     }
 
     #[test]
+    fn speeds_are_numbers_or_as_fast_as_it_goes() {
+        assert_eq!(parse_speed("5"), Ok(5.0));
+        assert_eq!(parse_speed("2.5x"), Ok(2.5));
+        assert_eq!(parse_speed("1e9"), Ok(1e9));
+        assert_eq!(parse_speed("max"), Ok(f64::INFINITY));
+        for nonsense in ["", "x", "-1", "0", "inf", "nan", "1e300", "5 min"] {
+            assert!(parse_speed(nonsense).is_err(), "{nonsense}");
+        }
+    }
+
+    #[test]
     fn sizes_are_whole_bytes() {
         assert_eq!(parse_payload("256"), Ok(256));
         assert_eq!(parse_payload("4KiB"), Ok(4_096));
@@ -229,6 +252,7 @@ mod tests {
         assert_eq!(human(Duration::from_nanos(12_340)), "12.3 µs");
         assert_eq!(human(Duration::from_micros(1_234_567)), "1.23 s");
         assert_eq!(human(Duration::from_secs(125)), "2.08 min");
+        assert_eq!(human(Duration::from_secs(86_400)), "24.0 h");
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(grouped(999), "999");
         assert_eq!(counted(1, "page", "pages"), "1 page");

@@ -31,7 +31,7 @@ fn an_empty_recording_is_refused() {
     refused("", &["the file is empty"]);
     refused(gzip(""), &["the file is empty"]);
     refused("\u{feff}", &["the file is empty"]);
-    refused("  \n", &["cut off"]);
+    refused("  \n", &["the file is empty"]);
 }
 
 #[test]
@@ -46,26 +46,39 @@ fn a_recording_that_is_cut_off_is_refused_wherever_it_ends() {
 }
 
 #[test]
+fn an_input_that_is_packed_otherwise_names_what_unpacks_it() {
+    for (packed, tool) in [
+        (&b"\x28\xb5\x2f\xfd\x24\x00"[..], "zstd -dc FILE |"),
+        (b"\xfd7zXZ\x00\x00\x04", "xz -dc FILE |"),
+        (b"BZh91AY&SY", "bzip2 -dc FILE |"),
+        (b"PK\x03\x04\x14\x00", "unzip -p FILE |"),
+    ] {
+        refused(packed, &["packed", tool, "replay -"]);
+    }
+}
+
+#[test]
 fn a_recording_that_is_not_utf_8_is_refused_with_the_place() {
     let mut page = small_page().into_bytes();
     let place = page.len() / 2;
     page[place] = 0xff;
     refused(&page, &["not UTF-8", &format!("byte {place} ")]);
     let utf_16: Vec<u8> = small_page().encode_utf16().flat_map(u16::to_le_bytes).collect();
-    refused([vec![0xff, 0xfe], utf_16].concat(), &["not UTF-8", "byte 0 "]);
+    refused([vec![0xff, 0xfe], utf_16].concat(), &["not UTF-8", "UTF-16", "save it as UTF-8"]);
 }
 
 #[test]
 fn what_is_no_recording_is_refused_with_the_place() {
-    refused("<html>", &["not JSON", "line 1 column 1"]);
+    refused("{<html>}", &["not JSON", "line 1 column 2"]);
     refused("{} trailing", &["log"]);
     refused("{\"log\": {}}", &["not a HAR recording", "entries"]);
     refused("{\"log\": {\"entries\": 5}}", &["not a HAR recording", "line 1 column"]);
-    refused("[]", &["not a HAR recording"]);
-    refused("5", &["not a HAR recording"]);
+    for text in ["<html>", "[]", "5"] {
+        refused(text, &["no HAR recording", "line 1: no date in brackets", text]);
+    }
     refused(format!("{} x", small_page()), &["not JSON", "trailing"]);
-    refused(vec![0_u8; 4_096], &["not JSON"]);
-    refused("[".repeat(100_000), &["broken.har"]);
+    refused(vec![0_u8; 4_096], &["no HAR recording", "line 1: it holds NUL bytes"]);
+    refused("[".repeat(100_000), &["no HAR recording"]);
     refused(format!("{{\"log\": {}", "[".repeat(100_000)), &["broken.har"]);
 }
 

@@ -66,6 +66,18 @@ fn a_compressed_recording_is_the_same_recording() {
 }
 
 #[test]
+fn a_recording_may_come_from_standard_input() {
+    let page = TestFile::gzip("page.har.gz", &small_page());
+    let output = common::cloakroom()
+        .args(["replay", "-", "--access", "none", "--format", "json"])
+        .stdin(std::fs::File::open(&page.path).expect("the file is there"))
+        .output()
+        .expect("the binary starts");
+    let document: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!(document["runs"][0]["operations"], 4);
+}
+
+#[test]
 fn requests_are_chosen_by_their_kind_or_their_url() {
     let page = TestFile::new("page.har", small_page());
     let operations = |choice: &str| {

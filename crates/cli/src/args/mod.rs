@@ -26,7 +26,7 @@ pub struct Args {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Replay a recorded page load and show how long its requests stood waiting for the session
+    /// Replay a page load or an access log, and show how long requests stood waiting for a session
     #[command(after_long_help = replay::EXAMPLES)]
     Replay(ReplayArgs),
     /// Measure an access pattern: speed, waiting, conflicts and lost updates

@@ -46,7 +46,8 @@ pub use self::workload::{Blend, Workload};
 
 /// Runs `bench`.
 pub fn run(args: &BenchArgs) -> Result<Verdict, CliError> {
-    let old = args.compare.as_deref().map(|file| Ok((file, Saved::load(file)?))).transpose()?;
+    let load = |file| Ok::<_, CliError>((file, Saved::load(file)?));
+    let old = args.compare.as_deref().map(load).transpose()?;
     if let (Some((file, old)), Some(with)) = (&old, &args.with) {
         return compare_saved(args, file, old, &Saved::load(with)?);
     }

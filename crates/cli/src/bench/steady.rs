@@ -52,7 +52,7 @@ pub fn run(
             all_lives.push(lives);
         }
         tally.elapsed = pace.elapsed();
-        Ok((tally, all_lives))
+        Ok::<_, CliError>((tally, all_lives))
     })?;
     churn::close(driver, lives, &mut tally);
     Ok(tally)

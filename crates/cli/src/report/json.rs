@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::log::AccessLog;
 use super::output;
 use crate::args::Api;
 use crate::bench::Churned;
@@ -22,12 +23,20 @@ pub struct Document<'a, R> {
     stress: Option<Stress>,
     #[serde(skip_serializing_if = "Option::is_none")]
     comparison: Option<&'a [Compared]>,
+    log: Option<AccessLog>,
 }
 
 impl<'a, R: Serialize> Document<'a, R> {
     /// The document of these runs.
     pub fn new(runs: &'a [R]) -> Self {
-        Self { schema: 1, machine: Machine::here(), runs, stress: None, comparison: None }
+        Self {
+            schema: 1,
+            machine: Machine::here(),
+            runs,
+            stress: None,
+            comparison: None,
+            log: None,
+        }
     }
 
     /// The same, compared with an earlier run.
@@ -39,6 +48,12 @@ impl<'a, R: Serialize> Document<'a, R> {
     /// The same with the verdict of `stress`.
     pub fn stress(mut self, stress: Stress) -> Self {
         self.stress = Some(stress);
+        self
+    }
+
+    /// The same with what was read from an access log.
+    pub fn log(mut self, log: AccessLog) -> Self {
+        self.log = Some(log);
         self
     }
 

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::advice::advice;
 use super::run::Replayed;
 use super::timeline::{self, Request};
 use super::waterfall::{IN_VAIN, WAITING, WORKING, Window};
 use crate::machine::Machine;
 use crate::measure::Latencies;
 use crate::mode::Mode;
+use crate::replay::advice::{Outcome, advice};
+use crate::replay::modes;
 use crate::report::json::{PageLoad, Quantiles, Run, Waits, micros};
 use crate::report::table::{Figures, wrapped};
 use crate::units::{grouped, human};
@@ -38,7 +39,9 @@ pub fn text(subject: &Subject<'_>, replayed: &[Replayed]) -> String {
         "{name}: {} of {recorded} requests ({choice}), all with one session in {store}\n",
         requests.len(),
     );
-    if (*speed - 1.0).abs() > f64::EPSILON {
+    if speed.is_infinite() {
+        text.push_str("all requests were sent at once, and handlers took no time\n");
+    } else if (*speed - 1.0).abs() > f64::EPSILON {
         text.push_str(&format!("time ran {speed} times faster; figures are as measured\n"));
     }
     text.push_str("\nHow long requests stood waiting for the session:\n");
@@ -56,7 +59,7 @@ pub fn text(subject: &Subject<'_>, replayed: &[Replayed]) -> String {
     for run in replayed {
         table.row(vec![
             run.mode.to_string(),
-            meaning(run.mode).to_owned(),
+            modes::meaning(run.mode).to_owned(),
             human(run.waited()),
             human(run.longest_wait()),
             human(run.page_load()),
@@ -68,7 +71,8 @@ pub fn text(subject: &Subject<'_>, replayed: &[Replayed]) -> String {
     text.push_str(&table.text());
     text.push_str(&waterfalls(requests, replayed));
     text.push('\n');
-    text.push_str(&wrapped(&format!("Advice: {}", advice(replayed))));
+    let outcomes: Vec<Outcome> = replayed.iter().map(Replayed::outcome).collect();
+    text.push_str(&wrapped(&format!("Advice: {}", advice("this page", &outcomes))));
     text.push('\n');
     text.push_str(&Machine::here().line());
     text.push('\n');
@@ -140,18 +144,6 @@ fn waterfalls(requests: &[Request], replayed: &[Replayed]) -> String {
         text.push_str(&window.draw(requests, run));
     }
     text
-}
-
-const fn meaning(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Exclusive => "locked until the response",
-        Mode::Released => "unlocked before the work",
-        Mode::Shared => "GETs only read, together",
-        Mode::Snapshot => "GETs read without a lock",
-        Mode::Optimistic => "no lock, redo if overtaken",
-        Mode::LastWriteWins => "no lock, no check",
-        Mode::None => "no session, as recorded",
-    }
 }
 
 const WORTH_A_PICTURE: Duration = Duration::from_millis(5);

@@ -10,6 +10,8 @@ use crate::bench::{Ledger, Prepared};
 use crate::driver::{Driver, Ticket};
 use crate::error::CliError;
 use crate::mode::Mode;
+use crate::replay::advice::Outcome;
+use crate::replay::send::{self, Sent};
 use crate::sleep;
 
 /// How a page load went with one access.
@@ -74,6 +76,18 @@ impl Replayed {
         self.spans.iter().filter(|span| span.error.is_some()).count()
     }
 
+    /// What is to be said about it.
+    pub fn outcome(&self) -> Outcome {
+        Outcome {
+            mode: self.mode,
+            kept: self.kept(),
+            waited: self.waited(),
+            redone: self.redone(),
+            page_load: Some(self.page_load()),
+            negligible: NEGLIGIBLE.max(self.page_load().mul_f64(0.05)),
+        }
+    }
+
     /// Whether every promise was kept.
     pub fn kept(&self) -> bool {
         self.errors() == 0 && (self.lost == 0 || self.mode.may_lose())
@@ -106,10 +120,11 @@ pub fn replay(
                 })
                 .collect::<Result<_, _>>()
                 .map_err(CliError::Thread)?;
-            Ok(sent
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)))
-                .collect())
+            Ok::<_, CliError>(
+                sent.into_iter()
+                    .map(|thread| thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)))
+                    .collect(),
+            )
         })?;
     }
     let acknowledged = spans.iter().filter(|span| span.wrote).count() as u64;
@@ -124,29 +139,19 @@ fn send(
     ticket: &Ticket,
     origin: Instant,
 ) -> Span {
-    let mode = match mode {
-        // Who cannot write takes these only where nothing is to be written.
-        Mode::Shared | Mode::Snapshot if !request.only_reads => Mode::Exclusive,
-        mode => mode,
-    };
     let start = origin.elapsed();
-    let mut last_begun = start;
-    let operated = driver.operate(ticket, mode, &mut || {
-        last_begun = origin.elapsed();
-        sleep::work(request.work);
-    });
+    let Sent { waited, conflicts, redone, outcome } =
+        send::send(driver, ticket, mode, request.only_reads, request.work);
     let end = origin.elapsed();
-    let (wrote, error) = match operated.outcome {
+    let (wrote, error) = match outcome {
         Ok(wrote) => (wrote, None),
         Err(error) => (false, Some(error.to_string())),
     };
-    let waited = if mode == Mode::None { Duration::ZERO } else { operated.waited };
-    let redone = match operated.conflicts {
-        0 => Duration::ZERO,
-        _ => last_begun.saturating_sub(start + waited),
-    };
-    Span { start, waited, end, conflicts: operated.conflicts, redone, wrote, error }
+    Span { start, waited, end, conflicts, redone, wrote, error }
 }
+
+/// Less waiting than this on a whole page is not worth a line of code.
+const NEGLIGIBLE: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {

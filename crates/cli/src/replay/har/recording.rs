@@ -2,12 +2,9 @@
 //! is not asked for, bodies above all, is skipped unread.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::Path;
 use std::time::Duration;
 
-use flate2::bufread::MultiGzDecoder;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use jiff::{Span, Timestamp};
@@ -18,6 +15,7 @@ use thiserror::Error;
 
 use super::lenient::{Number, Present, Text};
 use super::utf8::Utf8Reader;
+use crate::replay::input::InputError;
 
 /// A recording, as far as a replay needs it.
 #[derive(Debug)]
@@ -56,15 +54,9 @@ pub struct Entry {
 /// Why a recording cannot be read.
 #[derive(Debug, Error)]
 pub enum HarError {
-    /// The file cannot be read.
-    #[error("cannot be read: {0}")]
-    Io(#[source] io::Error),
-    /// Nothing in it.
-    #[error("the file is empty")]
-    Empty,
-    /// It ends in the middle of the compressed data.
-    #[error("the gzip data is cut off; copy or download the file again")]
-    GzipCutOff,
+    /// The file cannot be read to its end.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// It ends in the middle.
     #[error("the file is cut off: {0}")]
     CutOff(#[source] serde_json::Error),
@@ -72,30 +64,14 @@ pub enum HarError {
     #[error("not JSON: {0}")]
     NotJson(#[source] serde_json::Error),
     /// It is JSON, but no recording, or a broken one.
-    #[error("not a HAR recording: {0}")]
+    #[error("not a HAR recording: {0}; an access log must be in the common or combined format")]
     NotHar(#[source] serde_json::Error),
 }
 
 impl Recording {
-    /// Reads a file.
-    pub fn open(file: &Path) -> Result<Self, HarError> {
-        Self::read(File::open(file).map_err(HarError::Io)?)
-    }
-
-    /// Reads plain or compressed text, as its first two bytes tell.
-    pub fn read(mut source: impl Read) -> Result<Self, HarError> {
-        let mut magic = Vec::new();
-        source.by_ref().take(2).read_to_end(&mut magic).map_err(HarError::Io)?;
-        let is_gzip = magic == GZIP_MAGIC;
-        let whole = BufReader::new(io::Cursor::new(magic).chain(source));
-        if is_gzip { Self::parse(MultiGzDecoder::new(whole)) } else { Self::parse(whole) }
-    }
-
-    fn parse(text: impl Read) -> Result<Self, HarError> {
-        let mut text = BufReader::new(Utf8Reader::new(text.take(TEXT_BYTES_MAX)));
-        if io::BufRead::fill_buf(&mut text).map_err(io_error)?.is_empty() {
-            return Err(HarError::Empty);
-        }
+    /// Reads the text of a recording.
+    pub fn read(text: impl Read) -> Result<Self, HarError> {
+        let text = BufReader::new(Utf8Reader::new(text.take(TEXT_BYTES_MAX)));
         let mut json = serde_json::Deserializer::from_reader(text);
         let file = RawFile::deserialize(&mut json).map_err(json_error)?;
         json.end().map_err(json_error)?;
@@ -110,17 +86,10 @@ impl Recording {
 
 fn json_error(error: serde_json::Error) -> HarError {
     match error.classify() {
-        Category::Io => io_error(error.into()),
+        Category::Io => HarError::Input(io::Error::from(error).into()),
         Category::Eof => HarError::CutOff(error),
         Category::Syntax => HarError::NotJson(error),
         Category::Data => HarError::NotHar(error),
-    }
-}
-
-fn io_error(error: io::Error) -> HarError {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => HarError::GzipCutOff,
-        _ => HarError::Io(error),
     }
 }
 
@@ -282,8 +251,6 @@ fn parse_date(text: &str) -> Option<Timestamp> {
     let year = Span::new().hours(24 * 366);
     moment.checked_sub(year).ok()?.checked_add(year).ok()
 }
-
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// How much text is read, compressed or not: a small file can unpack without end.
 const TEXT_BYTES_MAX: u64 = 4 << 30;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::har::Entry;
+use super::recording::Entry;
 use super::site;
+use crate::replay::modes;
 
 /// A request to be replayed.
 #[derive(Clone, Debug)]
@@ -30,7 +31,7 @@ pub fn of(chosen: &[&Entry], speed: f64) -> Vec<Request> {
             Request {
                 start: start.div_f64(speed),
                 work: entry.wait.div_f64(speed),
-                only_reads: matches!(entry.method.as_str(), "GET" | "HEAD"),
+                only_reads: modes::only_reads(entry.method.as_bytes()),
                 name: format!("{} {}", entry.method, site::path(&entry.url)),
             }
         })

@@ -1,35 +1,10 @@
 //! Which requests of a recording are replayed: those that would have opened the session.
 
-use regex::Regex;
-
-use super::har::Entry;
+use super::recording::Entry;
 use super::site::{self, Site};
-
-/// The value of `--requests`.
-#[derive(Clone, Debug)]
-pub enum Choice {
-    /// To the page's own site, and no static file.
-    Dynamic,
-    /// To the page's own site, with a cookie.
-    Cookies,
-    /// Every one.
-    All,
-    /// Whose URL matches.
-    Matching(Regex),
-}
+use crate::replay::choice::{Choice, has_static_name};
 
 impl Choice {
-    /// Reads a value of `--requests`.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "dynamic" => Ok(Self::Dynamic),
-            "cookies" => Ok(Self::Cookies),
-            "all" => Ok(Self::All),
-            "" => Err("write `dynamic`, `cookies`, `all` or a regular expression".to_owned()),
-            pattern => Regex::new(pattern).map(Self::Matching).map_err(|error| error.to_string()),
-        }
-    }
-
     /// The chosen ones of these, which are in the order they were sent. Never chosen is what no
     /// server saw: answers from the browser's cache, `data:` URLs and the like.
     pub fn choose<'a>(&self, entries: &'a [Entry]) -> Vec<&'a Entry> {
@@ -42,7 +17,7 @@ impl Choice {
                 Self::Dynamic => is_own(entry) && !is_static(entry),
                 Self::Cookies => is_own(entry) && entry.has_cookie,
                 Self::All => true,
-                Self::Matching(pattern) => pattern.is_match(&entry.url),
+                Self::Matching(pattern) => pattern.is_match(entry.url.as_bytes()),
             })
             .collect()
     }
@@ -78,49 +53,14 @@ fn is_static(entry: &Entry) -> bool {
         | "vnd.ms-fontobject" => true,
         font if font.contains("font") => true,
         // These say nothing about what it is; the name may.
-        "" | "plain" | "octet-stream" => !entry.by_script && has_static_name(&entry.url),
+        "" | "plain" | "octet-stream" => {
+            !entry.by_script && has_static_name(site::path(&entry.url))
+        }
         _ => false,
     }
 }
 
-fn has_static_name(url: &str) -> bool {
-    let path = site::path(url).split(['?', '#']).next().unwrap_or_default();
-    let name = path.rsplit('/').next().unwrap_or_default();
-    name.rsplit_once('.').is_some_and(|(_, extension)| {
-        STATIC_EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str())
-    })
-}
-
 const XHTML: &str = "application/xhtml+xml";
-
-const STATIC_EXTENSIONS: [&str; 26] = [
-    "avif",
-    "bmp",
-    "css",
-    "eot",
-    "gif",
-    "ico",
-    "jpeg",
-    "jpg",
-    "js",
-    "map",
-    "mjs",
-    "mp3",
-    "mp4",
-    "ogg",
-    "otf",
-    "pdf",
-    "png",
-    "svg",
-    "ttf",
-    "txt",
-    "wasm",
-    "webm",
-    "webmanifest",
-    "webp",
-    "woff",
-    "woff2",
-];
 
 #[cfg(test)]
 mod tests {
