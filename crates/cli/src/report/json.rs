@@ -23,6 +23,7 @@ pub struct Document<'a, R> {
     stress: Option<Stress>,
     #[serde(skip_serializing_if = "Option::is_none")]
     comparison: Option<&'a [Compared]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<AccessLog>,
 }
 
