@@ -50,6 +50,12 @@ pub enum OpenError {
     /// The store does not offer this access.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
+    /// The directory of the store was removed or emptied since it was opened.
+    #[error("the store in {} disappeared while it was open; open it where it is now", place.display())]
+    StoreGone {
+        /// Where it was.
+        place: PathBuf,
+    },
     /// The store was opened before this process was forked from another.
     #[error(
         "the store was opened before this process was forked, and its locks belong to the \

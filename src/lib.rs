@@ -55,6 +55,7 @@ mod error;
 mod file;
 mod fork;
 mod id;
+mod inventory;
 pub mod limits;
 mod memory;
 mod pool;
@@ -71,9 +72,10 @@ pub use error::{
     CommitError, Conflict, Corrupt, Ended, Holder, IoError, LockTimeout, OpenError, SessionError,
     StoreError, Unsupported, ValueError,
 };
-pub use file::{Durability, FileHold, FileStore, FileStoreBuilder, Layout};
+pub use file::{Durability, FileHold, FileStore, FileStoreBuilder, FileWalk, Layout};
 pub use id::{Key, SessionId};
-pub use memory::{MemoryHold, MemoryStore};
+pub use inventory::{Adopted, Depth, Found, Inventory, Locked, Repaired, Summary, Walk};
+pub use memory::{MemoryHold, MemoryStore, MemoryWalk};
 pub use record::{Lifetime, Record};
 pub use seams::Timestamp;
 pub use session::{Initial, Session};

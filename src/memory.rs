@@ -1,5 +1,7 @@
 //! The store in the memory of one process.
 
+mod inventory;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
@@ -15,6 +17,7 @@ use crate::record::{Lifetime, Record};
 use crate::seams::{Clock, Entropy, OsClock, OsEntropy, Timestamp};
 use crate::store::{Condition, Hold, OpenRequest, Store, SweepBudget, Swept, Terms, Then};
 use crate::sync::{Arc, Mutex};
+pub use inventory::MemoryWalk;
 
 /// Sessions in the memory of one process, with the same semantics as every other store. For tests,
 /// and for programs whose sessions may end with them.

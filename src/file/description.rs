@@ -109,7 +109,9 @@ pub(super) fn is_description(name: &str) -> bool {
     name.starts_with(NAME)
 }
 
-const NAME: &str = "store.toml";
+/// The description, in the root of a store.
+pub(super) const NAME: &str = "store.toml";
+
 const FORMAT: i64 = 1;
 const SIZE_MAX: usize = 4_096;
 

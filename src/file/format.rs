@@ -72,6 +72,13 @@ pub(super) enum Kind {
     Retired,
 }
 
+impl Kind {
+    /// Of the slot of a session with this record.
+    pub(super) const fn of(record: &Record) -> Self {
+        if record.retired_until.is_some() { Self::Retired } else { Self::Live }
+    }
+}
+
 /// A slot's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
@@ -227,6 +234,17 @@ impl Cell {
         let words = [kind, record.birth, record.version, number].map(u64::to_le_bytes);
         check(key, words.as_flattened())
     }
+}
+
+/// Whether a head has nothing but its mark, or no mark yet, and its cells.
+pub(super) fn is_head(head: &[u8]) -> bool {
+    let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+    let Some((mark, rest)) = head.split_at_checked(MARK.len()) else { return false };
+    let between = rest.get(..8).unwrap_or_default();
+    (mark == MARK || is_zero(mark))
+        && is_zero(between)
+        && head.len() == HEAD
+        && head.get(64..).is_some_and(is_zero)
 }
 
 /// The time of the last touch in `head`, and the cell that the next touch writes. A touch by a

@@ -112,11 +112,14 @@ impl Drop for Passage<'_> {
     }
 }
 
-/// The two bytes of the gate of a session.
-fn offsets(key: &Key) -> (u64, u64) {
+/// The two bytes of the gate of a session: the outer and the inner one.
+pub(super) fn offsets(key: &Key) -> (u64, u64) {
     let inner = key.word(0) >> 2;
-    (inner | 1 << 62, inner)
+    (inner | OUTER, inner)
 }
+
+/// Set in the offsets of outer bytes.
+const OUTER: u64 = 1 << 62;
 
 /// The gate's file, in the root of a store.
 pub(super) const GATE: &str = "gate";

@@ -83,6 +83,16 @@ impl Layout {
         path
     }
 
+    /// In which directory the file of `key` is, counted from 0 in the order of their names.
+    pub(super) const fn shard(self, key: &Key) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = *key.as_bytes();
+        let digits = self.levels as u32 * self.digits as u32;
+        match u64::from_be_bytes([a, b, c, d, e, f, g, h]).checked_shr(64 - 4 * digits) {
+            Some(shard) => shard,
+            None => 0,
+        }
+    }
+
     /// Whether `path` is a directory of this layout, so many levels below the root.
     pub(super) fn is_prefix(self, name: &str, level: u8) -> bool {
         level < self.levels
@@ -108,6 +118,20 @@ impl SessionPath {
     }
 }
 
+impl SessionPath {
+    /// The directory it is in.
+    pub(super) fn directory(&self) -> &Path {
+        let end = self.length.saturating_sub(NAME + 1);
+        OsStr::from_bytes(self.bytes.get(..end).unwrap_or_default()).as_ref()
+    }
+
+    /// Its name there.
+    pub(super) fn name(&self) -> &Path {
+        let start = self.length.saturating_sub(NAME);
+        OsStr::from_bytes(self.bytes.get(start..self.length).unwrap_or_default()).as_ref()
+    }
+}
+
 impl Deref for SessionPath {
     type Target = Path;
 
@@ -116,8 +140,11 @@ impl Deref for SessionPath {
     }
 }
 
+/// Digits of a session file's name.
+const NAME: usize = 64;
+
 /// Three levels of four digits with their slashes, and the name.
-const PATH_MAX: usize = 3 * (4 + 1) + 64;
+const PATH_MAX: usize = 3 * (4 + 1) + NAME;
 
 /// The name beside `path` under which a larger file is made.
 pub(super) fn growth_path(path: &Path) -> PathBuf {

@@ -306,7 +306,7 @@ impl Room {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     // Destroyed or removed by an outsider; or it was over anyway and was swept.
                     return Ok(match self.contents(at, locked.file(), true)? {
-                        Contents::Expired | Contents::Unborn => Delivered::Absent,
+                        Contents::Expired(_) | Contents::Unborn => Delivered::Absent,
                         _ => Delivered::Gone,
                     });
                 }

@@ -6,24 +6,30 @@
 //! slot, [`end`] destroys. [`format`] knows the bytes, [`layout`] the path, [`room`] is the opened
 //! store directory they share.
 
+mod adopt;
 mod description;
 mod desk;
 mod end;
+mod entries;
 mod format;
 mod gate;
 mod hold;
+mod inspect;
+mod inventory;
+mod kernel;
 mod layout;
 mod lock;
+mod locks;
 mod read;
 mod room;
 mod sweep;
 mod take;
 mod touch;
+mod walk;
 mod write;
 
 use std::fmt;
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::access::{Access, Calling};
@@ -37,6 +43,7 @@ use description::Description;
 pub use hold::FileHold;
 pub use layout::Layout;
 use room::{Room, Settings};
+pub use walk::FileWalk;
 
 /// Sessions in files below one directory, for any number of threads and processes of one machine.
 ///
@@ -187,11 +194,7 @@ impl Store for FileStore {
     async fn sweep(&self, budget: SweepBudget, calling: Calling) -> Result<Swept, OpenError> {
         self.room.check_process()?;
         let room = Arc::clone(&self.room);
-        let swept = self.room.off_thread(calling, move || room.sweep(budget)).await;
-        swept.unwrap_or_else(|| {
-            let (operation, place) = ("start a thread to sweep", self.room.root_path.clone());
-            Err(IoError { operation, place, source: io::ErrorKind::OutOfMemory.into() }.into())
-        })
+        self.room.off_thread(calling, move || room.sweep(budget)).await?
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) enum Contents {
     /// A session, alive or retired.
     Session(Current),
     /// A session whose deadline has passed.
-    Expired,
+    Expired(Current),
     /// A destroyed session.
     Dead,
     /// A session that lives on in a larger file at the same path.
@@ -57,10 +57,16 @@ pub(super) enum Contents {
 /// What a look without a lock found.
 pub(super) enum Seen {
     Session(Current),
-    Expired,
+    Expired(Current),
     Absent,
     /// There is a file, and no look found a whole slot in it.
-    NeverWhole,
+    NeverWhole(&'static str),
+}
+
+/// What a look found, and in which file; `None`: there was none.
+pub(super) struct Look {
+    pub(super) seen: Seen,
+    pub(super) file: Option<File>,
 }
 
 impl Room {
@@ -190,27 +196,50 @@ impl Room {
         *accessed = touched.map_or(*accessed, |touched| {
             if *accessed > now { touched } else { touched.max(*accessed) }
         });
-        if header.record.is_expired(now) { Contents::Expired } else { Contents::Session(current) }
+        if header.record.is_expired(now) {
+            Contents::Expired(current)
+        } else {
+            Contents::Session(current)
+        }
     }
 
     /// Reads the last committed version without a lock and without waiting. A slot torn by a
     /// writer fails its check and is read again.
     pub(super) fn look(&self, at: &Spot) -> Result<Seen, OpenError> {
+        Ok(self.look_through(at, || self.open(&at.path, OpenMode::Read))?.seen)
+    }
+
+    /// The same of a file that is opened like this.
+    pub(super) fn look_through(
+        &self,
+        at: &Spot,
+        open: impl Fn() -> io::Result<File>,
+    ) -> Result<Look, OpenError> {
+        let mut never = Look { seen: Seen::NeverWhole(REPLACED), file: None };
         for _ in 0..LOOKS {
-            let file = match self.open(&at.path, OpenMode::Read) {
+            let file = match open() {
                 Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Seen::Absent),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(Look { seen: Seen::Absent, file: None });
+                }
                 Err(error) => return Err(self.open_error(at, error)),
             };
-            let contents = self.contents(at, &file, false)?;
-            match contents {
-                Contents::Session(current) => return Ok(Seen::Session(current)),
-                Contents::Expired => return Ok(Seen::Expired),
-                Contents::Dead | Contents::Unborn => return Ok(Seen::Absent),
-                Contents::Moved | Contents::Invalid(_) => {}
-            }
+            let seen = match self.contents(at, &file, false)? {
+                Contents::Session(current) => Seen::Session(current),
+                Contents::Expired(current) => Seen::Expired(current),
+                Contents::Dead | Contents::Unborn => Seen::Absent,
+                Contents::Moved => {
+                    never = Look { seen: Seen::NeverWhole(REPLACED), file: Some(file) };
+                    continue;
+                }
+                Contents::Invalid(reason) => {
+                    never = Look { seen: Seen::NeverWhole(reason), file: Some(file) };
+                    continue;
+                }
+            };
+            return Ok(Look { seen, file: Some(file) });
         }
-        Ok(Seen::NeverWhole)
+        Ok(never)
     }
 
     /// Decides, with the lock if it is free, about a file that no look found whole: damaged, or
@@ -222,14 +251,14 @@ impl Room {
             Err(error) => return Err(self.open_error(at, error)),
         };
         if !self.fs.try_lock(&file, Flock::Exclusive).map_err(self.io_error("lock", &at.path))? {
-            return Ok(Seen::NeverWhole);
+            return Ok(Seen::NeverWhole(IN_USE));
         }
         let locked = self.locked(file);
         match self.contents_locked(at, &locked)? {
             Contents::Session(current) => Ok(Seen::Session(current)),
-            Contents::Expired => Ok(Seen::Expired),
+            Contents::Expired(current) => Ok(Seen::Expired(current)),
             Contents::Dead | Contents::Unborn => Ok(Seen::Absent),
-            Contents::Moved => Ok(Seen::NeverWhole),
+            Contents::Moved => Ok(Seen::NeverWhole(REPLACED)),
             Contents::Invalid(reason) => Err(self.quarantine(at, &locked, reason).into()),
         }
     }
@@ -270,6 +299,10 @@ thread_local! {
     static START: ThreadCell<Vec<u8>> = const { ThreadCell::new(Vec::new()) };
 }
 
+/// Why a look found nothing whole.
+const REPLACED: &str = "it was replaced each time it was looked at";
+const IN_USE: &str = "somebody holds its lock";
+
 /// How often an unlocked reader looks before it asks for the lock. Under a write storm one look in
 /// ten is torn, so the lock is asked for once in 10^8 reads.
-const LOOKS: usize = 8;
+pub(super) const LOOKS: usize = 8;

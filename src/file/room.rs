@@ -5,10 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Durability;
+use super::description;
+use super::entries::Entries;
 use super::gate::Gate;
 use super::layout::{Layout, SessionPath};
 use super::lock::LockedFile;
-use super::sweep::Cursor;
+use crate::access::Calling;
 use crate::error::{CommitError, IoError, OpenError};
 use crate::fork::Generation;
 use crate::id::Key;
@@ -32,7 +34,8 @@ pub(super) struct Room {
     pub(super) lockers: Pool,
     /// Threads that sync for async callers.
     pub(super) syncers: Pool,
-    pub(super) cursor: Mutex<Option<Cursor>>,
+    /// Where the next step of a sweep goes on.
+    pub(super) cursor: Mutex<Option<Entries>>,
     /// The process that opened the store: its locks are good for no other.
     pub(super) process: Generation,
     poisoned: AtomicBool,
@@ -98,6 +101,35 @@ impl Room {
 
     pub(super) fn is_power(&self) -> bool {
         self.durability == Durability::Power
+    }
+
+    /// Whether the store is still there. Its handle outlives its directory, which then looks empty.
+    pub(super) fn check_presence(&self) -> Result<(), OpenError> {
+        let description = Path::new(description::NAME);
+        match self.fs.stat_path(&self.root, description) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(OpenError::StoreGone { place: self.root_path.clone() })
+            }
+            Err(error) => Err(self.io_error("stat", description)(error).into()),
+        }
+    }
+
+    /// Does `work` here if the caller may block, else on a thread of the engine.
+    pub(super) async fn off_thread<T: Send + 'static>(
+        &self,
+        calling: Calling,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, IoError> {
+        let done = match calling {
+            Calling::Blocking => Some(work()),
+            Calling::Async => self.syncers.run(work).await,
+        };
+        done.ok_or_else(|| IoError {
+            operation: "start a thread to work in",
+            place: self.root_path.clone(),
+            source: io::ErrorKind::OutOfMemory.into(),
+        })
     }
 
     /// The session of `key` and where its file is.

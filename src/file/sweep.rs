@@ -5,19 +5,14 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
 
-use rustix::fs::Dir;
-
-use super::layout::{growth_path, parse_name};
+use super::entries::{Entries, Entry};
+use super::layout::growth_path;
 use super::read::Contents;
 use super::room::{Room, Spot};
 use crate::error::OpenError;
 use crate::seams::{Flock, OpenMode};
 use crate::store::{SweepBudget, Swept};
-
-/// Where a sweep goes on: the directories it is in, from the root down.
-pub(super) struct Cursor(Vec<(PathBuf, Dir)>);
 
 enum Verdict {
     Kept,
@@ -29,59 +24,34 @@ impl Room {
     pub(super) fn sweep(&self, budget: SweepBudget) -> Result<Swept, OpenError> {
         let mut cursor = self.cursor.lock();
         let mut swept = Swept::default();
-        if cursor.is_none() {
-            let root = Path::new("");
-            let opened = self.enter(root).map_err(self.io_error("list", root))?;
-            *cursor = Some(Cursor(vec![(root.to_owned(), opened)]));
-        }
         while swept.examined < budget.sessions {
-            let Some(Cursor(path)) = &mut *cursor else {
-                break;
+            let entries = match &mut *cursor {
+                Some(entries) => entries,
+                none => none.insert(Entries::new(self)?),
             };
-            let level = u8::try_from(path.len()).unwrap_or(u8::MAX).saturating_sub(1);
-            let Some((directory, entries)) = path.last_mut() else {
-                *cursor = None;
-                swept.complete = true;
-                break;
-            };
-            let entry = match entries.read() {
-                Some(Ok(entry)) => entry,
-                ended => {
-                    swept.failed += usize::from(ended.is_some());
-                    path.pop();
+            let verdict = match entries.next(self) {
+                None => {
+                    *cursor = None;
+                    swept.complete = true;
+                    break;
+                }
+                Some(Entry::Directory { .. } | Entry::Foreign { .. }) => continue,
+                Some(Entry::Unlisted(_)) => {
+                    swept.failed += 1;
                     continue;
                 }
+                Some(Entry::Session { at, .. }) => self.sweep_one(&at),
+                Some(Entry::Growth { at }) => self.clear_growth(&at),
             };
-            let Ok(name) = entry.file_name().to_str() else {
-                continue;
-            };
-            let here = directory.join(name);
-            if self.layout.is_prefix(name, level) {
-                match self.enter(&here) {
-                    Ok(below) => path.push((here, below)),
-                    Err(_) => swept.failed += 1,
-                }
-            } else if let Some((key, grown)) = parse_name(name)
-                && level == self.layout.levels
-            {
-                swept.examined += 1;
-                let at = self.spot(&key);
-                let verdict = if grown { self.clear_growth(&at) } else { self.sweep_one(&at) };
-                match verdict {
-                    Ok(Verdict::Kept) => {}
-                    Ok(Verdict::Removed) => swept.removed += 1,
-                    Ok(Verdict::InUse) => swept.in_use += 1,
-                    Err(_) => swept.failed += 1,
-                }
+            swept.examined += 1;
+            match verdict {
+                Ok(Verdict::Kept) => {}
+                Ok(Verdict::Removed) => swept.removed += 1,
+                Ok(Verdict::InUse) => swept.in_use += 1,
+                Err(_) => swept.failed += 1,
             }
         }
         Ok(swept)
-    }
-
-    fn enter(&self, directory: &Path) -> io::Result<Dir> {
-        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-        let opened = self.open(directory, OpenMode::Directory)?;
-        self.fs.list(&opened)
     }
 
     fn sweep_one(&self, at: &Spot) -> Result<Verdict, OpenError> {
@@ -109,7 +79,7 @@ impl Room {
 
     fn is_over(&self, at: &Spot, file: &File) -> Result<bool, OpenError> {
         let contents = self.contents(at, file, true)?;
-        Ok(matches!(contents, Contents::Expired | Contents::Dead | Contents::Unborn))
+        Ok(matches!(contents, Contents::Expired(_) | Contents::Dead | Contents::Unborn))
     }
 
     /// Removes what a killed growth left. Only the holder of the session's lock grows it, so with

@@ -60,7 +60,7 @@ impl Room {
             return Ok(Examined::Taken(lease, Taken::ABSENT));
         };
         let contents = self.contents_locked(at, locked)?;
-        if mode == Mode::Exclusive && matches!(contents, Contents::Dead | Contents::Expired) {
+        if mode == Mode::Exclusive && matches!(contents, Contents::Dead | Contents::Expired(_)) {
             // Should it fail, the file says the same to whoever comes next.
             let _ = self.finish_unlink(at, locked);
         }
@@ -73,9 +73,9 @@ impl Room {
                 lease.gone();
                 Err(OpenError::Gone { key: at.key })
             }
-            Contents::Expired | Contents::Dead | Contents::Unborn => {
+            Contents::Expired(_) | Contents::Dead | Contents::Unborn => {
                 lease.file = None;
-                let expired = matches!(contents, Contents::Expired);
+                let expired = matches!(contents, Contents::Expired(_));
                 Ok(Examined::Taken(lease, Taken { current: None, expired }))
             }
             Contents::Moved => {
@@ -106,7 +106,7 @@ impl Room {
             lease.abandon();
             corrupt
         };
-        let corrupt = self.off_thread(request.calling, move_away).await.flatten();
+        let corrupt = self.off_thread(request.calling, move_away).await?;
         Err(corrupt.map_or(OpenError::Gone { key: at.key }, OpenError::Corrupt))
     }
 
@@ -136,15 +136,15 @@ impl Room {
         calling: Calling,
     ) -> Result<Taken, OpenError> {
         let mut seen = self.look(at)?;
-        if matches!(seen, Seen::NeverWhole) {
+        if matches!(seen, Seen::NeverWhole(_)) {
             seen = Box::pin(self.insist(at, calling)).await?;
         }
         Ok(match seen {
             Seen::Session(current) => Taken { current: Some(current), expired: false },
-            Seen::Expired => Taken { current: None, expired: true },
+            Seen::Expired(_) => Taken { current: None, expired: true },
             Seen::Absent => Taken::ABSENT,
-            Seen::NeverWhole => {
-                let reason = "it was never whole while others held it";
+            Seen::NeverWhole(_) => {
+                let reason = WRITTEN;
                 let (key, place) = (at.key, self.place(&at.path));
                 return Err(Corrupt { key, place, reason, quarantine: None }.into());
             }
@@ -156,31 +156,21 @@ impl Room {
         for _ in 0..ROUNDS {
             let (room, spot) = (Arc::clone(self), at.clone());
             let closely = self.off_thread(calling, move || room.look_closely(&spot));
-            match closely.await.unwrap_or(Ok(Seen::Absent))? {
+            match closely.await?? {
                 // In a writer's hands: it may be whole by now.
-                Seen::NeverWhole => match self.look(at)? {
-                    Seen::NeverWhole => {}
+                Seen::NeverWhole(_) => match self.look(at)? {
+                    Seen::NeverWhole(_) => {}
                     whole => return Ok(whole),
                 },
                 decided => return Ok(decided),
             }
         }
-        Ok(Seen::NeverWhole)
-    }
-
-    /// Does `work` here if the caller may block, else on a thread of the engine. `None`: it
-    /// panicked, or no thread could be started.
-    pub(super) async fn off_thread<T: Send + 'static>(
-        &self,
-        calling: Calling,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
-        match calling {
-            Calling::Blocking => Some(work()),
-            Calling::Async => self.syncers.run(work).await,
-        }
+        Ok(Seen::NeverWhole(WRITTEN))
     }
 }
+
+/// Why a file is not called damaged: with the lock nobody could look.
+const WRITTEN: &str = "it was never whole while others held it";
 
 /// How often an unlocked reader asks for the lock of a file that no look finds whole.
 const ROUNDS: usize = 1_000;

@@ -223,7 +223,7 @@ impl Room {
         Ok(Current::new(*header, 0, false, bytes))
     }
 
-    /// Creates the session of `key`, which was absent, with version 1.
+    /// Creates the session of `key`, which was absent, with this record.
     ///
     /// Whoever finds the file in another's hands for as long as `BIRTHS` looks leaves the birth to
     /// that one: the answer is `AlreadyExists`, and an open waits for the other as it should.
@@ -280,7 +280,7 @@ impl Room {
                     return self.bear(at, file, payload, record);
                 }
                 Contents::Session(_) => return Err(CommitError::AlreadyExists { key: at.key }),
-                Contents::Expired | Contents::Dead | Contents::Moved => {
+                Contents::Expired(_) | Contents::Dead | Contents::Moved => {
                     self.finish_unlink(at, &file)?;
                 }
                 Contents::Invalid(reason) => {
@@ -300,7 +300,7 @@ impl Room {
         record: Record,
     ) -> Result<(LockedFile, Current), CommitError> {
         let capacity = format::capacity_for(payload.len(), 0);
-        let header = Header { kind: Kind::Live, sequence: 1, record, capacity };
+        let header = Header { kind: Kind::of(&record), sequence: 1, record, capacity };
         let born = self.fill(at, &file, &header, payload).and_then(|current| {
             if self.is_power() {
                 self.sync_entries(&at.path).map_err(|error| self.sync_failed(at, error))?;

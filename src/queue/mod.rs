@@ -79,6 +79,15 @@ pub(crate) struct LockQueue<L> {
 
 type Shard<L> = HashMap<Key, Place<L>, BuildHasherDefault<KeyHasher>>;
 
+/// How a place stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) held: bool,
+    /// How it is held, or else how the first waiter wants it.
+    pub(crate) exclusive: bool,
+    pub(crate) waiting: usize,
+}
+
 /// The answer to an arrival.
 pub(crate) enum Arrival<L: Send> {
     Turn(Turn<L>),
@@ -129,6 +138,15 @@ impl<L: Send> LockQueue<L> {
             held: Some(coarse_monotonic().saturating_sub(place.held_since)),
             label: place.label.as_deref().map(str::to_owned),
         })
+    }
+
+    /// All places where somebody holds or waits.
+    pub(crate) fn places(&self) -> Vec<(Key, Standing)> {
+        let mut places = Vec::new();
+        for shard in &self.shards {
+            places.extend(shard.lock().iter().map(|(key, place)| (*key, place.standing())));
+        }
+        places
     }
 
     /// Changes the place of `key`, then calls whoever can go now.

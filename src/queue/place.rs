@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::{Label, Mode};
+use super::{Label, Mode, Standing};
 use crate::error::OpenError;
 use crate::seams::{Timestamp, coarse_monotonic};
 use crate::sync::{Arc, Mutex};
@@ -36,6 +36,13 @@ impl<L> Place<L> {
 
     pub(super) fn is_idle(&self) -> bool {
         !self.acquiring && !self.exclusive && self.shared == 0 && self.waiters.is_empty()
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        let held = self.exclusive || self.shared > 0;
+        let wanted = || self.waiters.front().is_some_and(|first| first.mode == Mode::Exclusive);
+        let exclusive = if held { self.exclusive } else { wanted() };
+        Standing { held, exclusive, waiting: self.waiters.len() }
     }
 
     /// Gives the first waiter its turn, if it can go.

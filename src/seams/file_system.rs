@@ -60,18 +60,16 @@ pub trait FileSystem: Send + Sync + 'static {
         Ok(fs::fsync(directory)?)
     }
 
-    /// What an open file is and how many names it has (`statx`, for no more than that: asking for
-    /// times too makes it measurably slower).
+    /// What an open file is and how many names it has (`statx`, without times: asking for them makes
+    /// it measurably slower).
     fn stat(&self, file: &File) -> io::Result<FileStat> {
-        let wanted = StatxFlags::TYPE | StatxFlags::NLINK | StatxFlags::SIZE | StatxFlags::INO;
-        Ok(fs::statx(file, "", AtFlags::EMPTY_PATH, wanted)?.into())
+        Ok(fs::statx(file, "", AtFlags::EMPTY_PATH, STATX)?.into())
     }
 
     /// The same of a path, without opening it or following a link (`statx`).
     fn stat_path(&self, root: &File, path: &Path) -> io::Result<FileStat> {
-        let wanted = StatxFlags::TYPE | StatxFlags::NLINK | StatxFlags::SIZE | StatxFlags::INO;
         beside(root, path, |directory, name| {
-            Ok(fs::statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, wanted)?.into())
+            Ok(fs::statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, STATX)?.into())
         })
     }
 
@@ -146,6 +144,14 @@ pub trait FileSystem: Send + Sync + 'static {
         range_lock::unlock(file, offset)
     }
 }
+
+/// What is asked of a file.
+const STATX: StatxFlags = StatxFlags::TYPE
+    .union(StatxFlags::MODE)
+    .union(StatxFlags::UID)
+    .union(StatxFlags::NLINK)
+    .union(StatxFlags::SIZE)
+    .union(StatxFlags::INO);
 
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -264,6 +270,10 @@ pub struct FileStat {
     pub size: u64,
     /// What it is, unless a regular file: `a directory`, say.
     pub irregular: Option<&'static str>,
+    /// Who may do what with it: the lower 12 bits of its mode.
+    pub permissions: u32,
+    /// The number of the user it belongs to.
+    pub owner: u32,
 }
 
 impl FileStat {
@@ -281,14 +291,21 @@ impl From<fs::Statx> for FileStat {
             inode: stat.stx_ino,
             links: stat.stx_nlink,
             size: stat.stx_size,
-            irregular: match FileType::from_raw_mode(stat.stx_mode.into()) {
-                FileType::RegularFile => None,
-                FileType::Directory => Some("a directory"),
-                FileType::Symlink => Some("a symbolic link"),
-                FileType::Fifo => Some("a named pipe"),
-                FileType::Socket => Some("a socket"),
-                _ => Some("a device"),
-            },
+            irregular: irregular(FileType::from_raw_mode(stat.stx_mode.into())),
+            permissions: u32::from(stat.stx_mode) & 0o7777,
+            owner: stat.stx_uid,
         }
+    }
+}
+
+/// What a file of this type is, unless a regular one.
+pub(crate) const fn irregular(file_type: FileType) -> Option<&'static str> {
+    match file_type {
+        FileType::RegularFile => None,
+        FileType::Directory => Some("a directory"),
+        FileType::Symlink => Some("a symbolic link"),
+        FileType::Fifo => Some("a named pipe"),
+        FileType::Socket => Some("a socket"),
+        _ => Some("a device"),
     }
 }

@@ -1,0 +1,221 @@
+//! Looking through a store, session by session, while it serves.
+
+use std::collections::VecDeque;
+use std::fs::File;
+
+use super::entries::{Entries, Entry};
+use super::format;
+use super::layout::growth_path;
+use super::read::{Contents, LOOKS, Look, Seen};
+use super::room::{Room, Spot};
+use crate::access::Calling;
+use crate::error::OpenError;
+use crate::inventory::{Depth, Found, Summary, Walk};
+use crate::seams::OpenMode;
+use crate::sync::{Arc, Mutex};
+
+/// A walk over the sessions of a [`FileStore`](super::FileStore).
+///
+/// # Cancel safety
+///
+/// What was found by a call of `next` whose future was dropped comes with the next call.
+pub struct FileWalk {
+    room: Arc<Room>,
+    calling: Calling,
+    under_way: Arc<Mutex<UnderWay>>,
+}
+
+struct UnderWay {
+    entries: Entries,
+    depth: Depth,
+    found: VecDeque<Found>,
+}
+
+impl FileWalk {
+    pub(super) async fn start(
+        room: &Arc<Room>,
+        depth: Depth,
+        calling: Calling,
+    ) -> Result<Self, OpenError> {
+        room.check_process()?;
+        let on_thread = Arc::clone(room);
+        let begin = move || {
+            on_thread.check_presence()?;
+            let entries = Entries::new(&on_thread)?;
+            Ok(Arc::new(Mutex::new(UnderWay { entries, depth, found: VecDeque::new() })))
+        };
+        let under_way: Result<_, OpenError> = room.off_thread(calling, begin).await?;
+        Ok(Self { room: Arc::clone(room), calling, under_way: under_way? })
+    }
+}
+
+impl Walk for FileWalk {
+    async fn next(&mut self, limit: usize, found: &mut Vec<Found>) -> Result<(), OpenError> {
+        self.room.check_process()?;
+        let (room, under_way) = (Arc::clone(&self.room), Arc::clone(&self.under_way));
+        let fill = move || under_way.lock().fill(&room, limit);
+        self.room.off_thread(self.calling, fill).await??;
+        let mut under_way = self.under_way.lock();
+        let count = limit.min(under_way.found.len());
+        found.extend(under_way.found.drain(..count));
+        Ok(())
+    }
+}
+
+impl UnderWay {
+    /// Goes on until `limit` finds are there, or the end is.
+    fn fill(&mut self, room: &Room, limit: usize) -> Result<(), OpenError> {
+        while self.found.len() < limit {
+            let Some(entry) = self.entries.next(room) else {
+                return room.check_presence();
+            };
+            room.find(entry, self.depth, &mut self.found)?;
+        }
+        Ok(())
+    }
+}
+
+impl Room {
+    /// Looks at an entry.
+    fn find(
+        &self,
+        entry: Entry<'_>,
+        depth: Depth,
+        found: &mut VecDeque<Found>,
+    ) -> Result<(), OpenError> {
+        match entry {
+            Entry::Session { at, directory, .. } => {
+                let looked = self.find_session(&at, directory, depth, found);
+                return looked.or_else(|error| self.find_error(&at, error, found));
+            }
+            Entry::Growth { at } => {
+                let path = growth_path(&at.path);
+                match self.fs.stat_path(&self.root, &path) {
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => found.push_back(Found::Unreadable {
+                        place: self.place(&path),
+                        reason: error.to_string(),
+                    }),
+                    Ok(stat) => found.push_back(match stat.irregular {
+                        None => Found::Leftover { place: self.place(&path), stored: stat.size },
+                        Some(what) => {
+                            Found::Foreign { place: self.place(&path), what: what.into() }
+                        }
+                    }),
+                }
+            }
+            Entry::Directory { path, handle } => {
+                if depth == Depth::Whole {
+                    self.inspect_directory(path, handle, found);
+                }
+            }
+            Entry::Foreign { path, what } => {
+                found.push_back(Found::Foreign { place: self.place(&path), what: what.into() });
+            }
+            Entry::Unlisted(error) => found.push_back(Found::Unreadable {
+                place: error.place,
+                reason: error.source.to_string(),
+            }),
+        }
+        Ok(())
+    }
+
+    /// Looks at the file of a session, in its directory.
+    fn find_session(
+        &self,
+        at: &Spot,
+        directory: &File,
+        depth: Depth,
+        found: &mut VecDeque<Found>,
+    ) -> Result<(), OpenError> {
+        let open = || self.fs.open(directory, at.path.name(), OpenMode::Read);
+        let Look { seen, file } = self.look_through(at, open)?;
+        let (current, expired) = match seen {
+            Seen::Session(current) => (current, false),
+            Seen::Expired(current) => (current, true),
+            Seen::Absent => {
+                if file.is_some() {
+                    self.find_leftover(at, found)?;
+                }
+                return Ok(());
+            }
+            Seen::NeverWhole(reason) => match self.behind_the_mark(at, file.as_ref())? {
+                Some(Contents::Session(current)) => (current, false),
+                Some(Contents::Expired(current)) => (current, true),
+                _ => {
+                    let place = self.place(&at.path);
+                    found.push_back(Found::Damaged { key: at.key, place, reason: reason.into() });
+                    return Ok(());
+                }
+            },
+        };
+        found.push_back(Found::Session(Summary {
+            key: at.key,
+            record: *current.record(),
+            payload: current.payload().len() as u64,
+            stored: format::file_size(current.header.capacity),
+            expired,
+        }));
+        if depth == Depth::Whole
+            && let Some(file) = file
+        {
+            self.inspect(at, &file, current, found)?;
+        }
+        Ok(())
+    }
+
+    /// What an error of a look says of the session.
+    fn find_error(
+        &self,
+        at: &Spot,
+        error: OpenError,
+        found: &mut VecDeque<Found>,
+    ) -> Result<(), OpenError> {
+        found.push_back(match error {
+            OpenError::NotASession { place, found } => {
+                Found::Foreign { place, what: found.to_owned() }
+            }
+            OpenError::Io(error) => {
+                match error.source.raw_os_error() {
+                    // It is this process that can read no more.
+                    Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => return Err(error.into()),
+                    _ => {}
+                }
+                Found::Unreadable { place: error.place, reason: error.source.to_string() }
+            }
+            error => Found::Unreadable { place: self.place(&at.path), reason: error.to_string() },
+        });
+        Ok(())
+    }
+
+    /// What a file without a session says that look after look found so: one that is born or
+    /// destroyed at this moment is none.
+    fn find_leftover(&self, at: &Spot, found: &mut VecDeque<Found>) -> Result<(), OpenError> {
+        let mut file = None;
+        for _ in 0..LOOKS {
+            std::thread::yield_now();
+            match self.look_through(at, || self.open(&at.path, OpenMode::Read))? {
+                Look { seen: Seen::Absent, file: Some(opened) } => file = Some(opened),
+                _ => return Ok(()),
+            }
+        }
+        if let Some(file) = file {
+            let stored = self.stat(at, &file)?.size;
+            found.push_back(Found::Leftover { place: self.place(&at.path), stored });
+        }
+        Ok(())
+    }
+
+    /// What stands behind the mark of a growth that a power cut undid: the path still leads to the
+    /// file, as it never does otherwise once the mark is there.
+    fn behind_the_mark(
+        &self,
+        at: &Spot,
+        file: Option<&File>,
+    ) -> Result<Option<Contents>, OpenError> {
+        match file {
+            Some(file) if self.leads_to(at, file)? => self.contents(at, file, true).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
