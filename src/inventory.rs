@@ -14,6 +14,82 @@ use crate::seams::Timestamp;
 use crate::store::Store;
 
 /// A store that can be looked through and taken care of.
+///
+/// # Examples
+///
+/// How many sessions there are, and how much they take:
+///
+/// ```
+/// use cloakroom::blocking::{Sessions, wait};
+/// use cloakroom::{Access, Calling, Depth, FileStore, Found, Inventory, SessionId, Walk};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let directory = directory.path().join("sessions");
+/// let store = FileStore::open(directory)?;
+/// # let sessions = Sessions::new(store.clone());
+/// # let mut session = sessions.open(&SessionId::generate()?, Access::Exclusive)?;
+/// # session.insert("visits", 1)?;
+/// # session.commit()?;
+/// let mut walk = wait(store.walk(Depth::Current, Calling::Blocking))?;
+/// let (mut sessions, mut bytes, mut found) = (0, 0, Vec::new());
+/// loop {
+///     wait(walk.next(1_000, &mut found))?;
+///     if found.is_empty() {
+///         break;
+///     }
+///     for found in found.drain(..) {
+///         match found {
+///             Found::Session(session) => {
+///                 sessions += 1;
+///                 bytes += session.stored;
+///             }
+///             other => eprintln!("{other:?}"),
+///         }
+///     }
+/// }
+/// assert_eq!((sessions, bytes), (1, 1_536));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// All sessions of one store into another, while both serve:
+///
+/// ```
+/// use cloakroom::blocking::wait;
+/// use cloakroom::{
+///     Access, Adopted, Calling, Depth, Found, Hold, Inventory, OpenRequest, Walk,
+/// };
+///
+/// fn copy(from: &impl Inventory, to: &impl Inventory) -> Result<u64, Box<dyn std::error::Error>> {
+///     let calling = Calling::Blocking;
+///     let mut walk = wait(from.walk(Depth::Current, calling))?;
+///     let (mut copied, mut found) = (0, Vec::new());
+///     loop {
+///         wait(walk.next(1_000, &mut found))?;
+///         if found.is_empty() {
+///             return Ok(copied);
+///         }
+///         for found in found.drain(..) {
+///             let Found::Session(session) = found else { continue };
+///             let request = OpenRequest::new(Access::Snapshot, calling);
+///             let hold = wait(from.open(&session.key, request))?;
+///             // It may have ended since.
+///             let Some(record) = hold.record() else { continue };
+///             let adopted = wait(to.adopt(&session.key, *record, hold.payload(), calling))?;
+///             copied += u64::from(matches!(adopted, Adopted::Created | Adopted::Replaced));
+///         }
+///     }
+/// }
+/// # use cloakroom::blocking::Sessions;
+/// # use cloakroom::{MemoryStore, SessionId};
+/// # let (from, to, id) = (MemoryStore::new(), MemoryStore::new(), SessionId::generate()?);
+/// # let mut session = Sessions::new(from.clone()).open(&id, Access::Exclusive)?;
+/// # session.insert("visits", 1)?;
+/// # session.commit()?;
+/// # assert_eq!(copy(&from, &to)?, 1);
+/// # assert_eq!(copy(&from, &to)?, 0);
+/// # assert_eq!(Sessions::new(to).open(&id, Access::Snapshot)?.get("visits")?, Some(1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Inventory: Store {
     /// A walk under way.
     type Walk: Walk;
@@ -45,15 +121,15 @@ pub trait Inventory: Store {
     ) -> impl Future<Output = Result<Repaired, OpenError>> + Send;
 
     /// Takes a session in as it stands in another store: record, version and all. It waits for the
-    /// session's lock like a writer.
+    /// session's lock like a writer, [`LOCK_WAIT`](crate::limits::LOCK_WAIT) at most.
     ///
-    /// A session of this store gives way only if it is the same life and older: at an earlier version,
-    /// or at the same one before its id was renewed or before its last touch. A renewed id never
-    /// becomes alive again.
+    /// A session of this store gives way only if it is the same life and older; see
+    /// [`Adopted::judge`]. Holds that were opened before meet it like any other commit.
     ///
     /// # Errors
     ///
-    /// See [`CommitError`]. What the store had before stands.
+    /// See [`CommitError`]. What the store had before stands. A damaged session in its place is an
+    /// error once, and then out of its way.
     fn adopt(
         &self,
         key: &Key,
@@ -62,8 +138,8 @@ pub trait Inventory: Store {
         calling: Calling,
     ) -> impl Future<Output = Result<Adopted, CommitError>> + Send;
 
-    /// The sessions that are locked or waited for at this moment, by whatever process. Empty for a
-    /// store that does not lock.
+    /// The sessions that are locked or waited for at this moment, by whatever process; in the order of
+    /// their keys. Empty for a store that does not lock.
     ///
     /// # Errors
     ///
@@ -82,7 +158,8 @@ pub trait Inventory: Store {
 
 /// A walk over the sessions of a store.
 pub trait Walk: Send + 'static {
-    /// Appends what comes next to `found`, at least one find and at most `limit`; nothing at the end.
+    /// Appends what comes next to `found`, at least one find and at most `limit`, which is not 0;
+    /// nothing at the end.
     ///
     /// # Errors
     ///
@@ -100,7 +177,7 @@ pub trait Walk: Send + 'static {
 pub enum Depth {
     /// The last committed version of each session, with its check.
     Current,
-    /// Every byte, and what the file system says: size, owner, permissions.
+    /// Every byte, and what the file system says: owner, permissions, names.
     Whole,
 }
 
@@ -119,6 +196,14 @@ pub enum Found {
         /// What is wrong.
         reason: String,
     },
+    /// A session, or what is around it, that serves but is not as the store makes it: others may read
+    /// it, say. Beside the find of the session itself, and by a walk in [`Depth::Whole`] only.
+    Suspect {
+        /// Where.
+        place: PathBuf,
+        /// What is not as it should be, and what to do about it.
+        what: String,
+    },
     /// What a process that was killed left behind, and the sweep removes; or, for a moment, what one is
     /// at just now.
     Leftover {
@@ -132,15 +217,6 @@ pub enum Found {
         /// Where.
         place: PathBuf,
         /// What it is: `a symbolic link`, say.
-        what: String,
-    },
-    /// A session, or what is around it, that serves but is not as the store makes it: others may read
-    /// it, say. It is no reason to take the session out of service, so it is a find beside the session,
-    /// of a walk in [`Depth::Whole`] only.
-    Suspect {
-        /// Where.
-        place: PathBuf,
-        /// What is not as it should be, and what to do about it.
         what: String,
     },
     /// Something the operating system would not let be read.
@@ -183,9 +259,9 @@ pub enum Repaired {
 pub enum Adopted {
     /// The session is new here.
     Created,
-    /// It replaced an older version of itself.
+    /// It replaced an older state of itself.
     Replaced,
-    /// Nothing: this version or a later one is here already.
+    /// Nothing: this state or a later one is here already.
     Kept,
     /// Nothing: another life stands under the key, created here.
     OtherLife,
@@ -196,11 +272,32 @@ pub enum Adopted {
 impl Adopted {
     /// What becomes of a session with this record where `found` stands at `now`. For stores to call,
     /// under their protection.
+    ///
+    /// Of two states of one life the later one has the higher version; of two of one version, the
+    /// one whose id was renewed since; or else the one that was touched last. A renewed id does not
+    /// become writable again, whatever its version.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cloakroom::{Adopted, Lifetime, Record, Timestamp};
+    ///
+    /// let now = Timestamp::from_millis(1_000);
+    /// let (lifetime, retired_until) = (Lifetime::default(), None);
+    /// let first =
+    ///     Record { birth: 7, version: 1, created: now, accessed: now, lifetime, retired_until };
+    /// let second = Record { version: 2, ..first };
+    /// assert_eq!(Adopted::judge(&second, Some(&first), now), Adopted::Replaced);
+    /// assert_eq!(Adopted::judge(&first, Some(&second), now), Adopted::Kept);
+    /// let other = Record { birth: 8, ..second };
+    /// assert_eq!(Adopted::judge(&other, Some(&first), now), Adopted::OtherLife);
+    /// ```
     #[must_use]
     pub fn judge(record: &Record, found: Option<&Record>, now: Timestamp) -> Self {
-        // At the same version a session may still have been touched or, after that, retired.
-        let age =
-            |record: &Record| (record.version, record.retired_until.is_some(), record.accessed);
+        let state = |record: &Record| {
+            let Record { version, accessed, retired_until, .. } = *record;
+            (version, retired_until.is_some(), accessed)
+        };
         match found {
             _ if record.is_expired(now) => Self::Expired,
             None => Self::Created,
@@ -208,7 +305,7 @@ impl Adopted {
             Some(found) if found.retired_until.is_some() && record.retired_until.is_none() => {
                 Self::Kept
             }
-            Some(found) if age(found) >= age(record) => Self::Kept,
+            Some(found) if state(found) >= state(record) => Self::Kept,
             Some(_) => Self::Replaced,
         }
     }
@@ -217,7 +314,7 @@ impl Adopted {
 /// A session that is locked or waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Locked {
-    /// Which; `None`: the operating system told of the lock, but not which session it is.
+    /// Which; `None`: the operating system told of the wait, but not for which session it is.
     pub key: Option<Key>,
     /// Whether its holder may write, or several read.
     pub exclusive: bool,
@@ -225,6 +322,6 @@ pub struct Locked {
     pub holders: Vec<u32>,
     /// The processes that wait for it, as far as they are known; see [`waiting`](Self::waiting).
     pub waiters: Vec<u32>,
-    /// How many processes wait for it.
+    /// How many processes wait for it; where all sessions are in one process, how many requests.
     pub waiting: usize,
 }

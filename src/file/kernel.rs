@@ -84,16 +84,39 @@ pub(super) fn device(file: &File) -> Option<(u32, u32)> {
     })
 }
 
-/// The open files of a process: their descriptors and names.
-pub(super) fn open_files(pid: u32) -> io::Result<Vec<(u32, PathBuf)>> {
-    let descriptors = std::fs::read_dir(format!("{PROCESSES}/{pid}/fd"))?;
-    let named = descriptors.filter_map(|entry| {
-        let entry = entry.ok()?;
-        let descriptor = entry.file_name().to_str()?.parse().ok()?;
-        // One that was closed since has no name.
-        Some((descriptor, std::fs::read_link(entry.path()).ok()?))
-    });
-    Ok(named.collect())
+/// What can be known of a process.
+pub(super) enum Process {
+    /// Its open files: their descriptors and names.
+    Open(Vec<(u32, PathBuf)>),
+    /// It is another user's.
+    Hidden,
+    Ended,
+}
+
+impl Process {
+    pub(super) fn of(pid: u32) -> Self {
+        let descriptors = match std::fs::read_dir(format!("{PROCESSES}/{pid}/fd")) {
+            Ok(descriptors) => descriptors,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::Ended,
+            Err(_) => return Self::Hidden,
+        };
+        let open: Vec<_> = descriptors
+            .filter_map(|entry| {
+                let entry = entry.ok()?;
+                let descriptor = entry.file_name().to_str()?.parse().ok()?;
+                // One that was closed since has no name.
+                Some((descriptor, std::fs::read_link(entry.path()).ok()?))
+            })
+            .collect();
+        // One that ended and was not waited for has none.
+        if open.is_empty() { Self::Ended } else { Self::Open(open) }
+    }
+
+    /// All that this one can see.
+    pub(super) fn all() -> Vec<u32> {
+        let entries = std::fs::read_dir(PROCESSES).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    }
 }
 
 /// The locks of an open file of a process.
@@ -104,8 +127,72 @@ pub(super) fn locks_of(pid: u32, descriptor: u32) -> Vec<KernelLock> {
     lines.filter_map(KernelLock::parse).collect()
 }
 
-/// All processes that this one can see.
-pub(super) fn processes() -> Vec<u32> {
-    let entries = std::fs::read_dir(PROCESSES).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_list_says_who_holds_what_and_who_waits() {
+        let file = FileNumber { device: (0xfe, 0x10), inode: 123 };
+        let held = KernelLock {
+            kind: LockKind::Flock,
+            file,
+            waits: false,
+            exclusive: true,
+            pid: Some(4711),
+            start: 0,
+        };
+        let lines = [
+            ("1: FLOCK  ADVISORY  WRITE 4711 fe:10:123 0 EOF", held),
+            (
+                "1: -> FLOCK  ADVISORY  READ  9 fe:10:123 0 EOF",
+                KernelLock { waits: true, exclusive: false, pid: Some(9), ..held },
+            ),
+            // A waiter behind a waiter is indented.
+            (
+                "1:   -> OFDLCK ADVISORY  WRITE -1 fe:10:123 4611686018427387904 4611686018427387904",
+                {
+                    KernelLock {
+                        kind: LockKind::Range,
+                        waits: true,
+                        pid: None,
+                        start: 1 << 62,
+                        ..held
+                    }
+                },
+            ),
+        ];
+        for (line, lock) in lines {
+            assert_eq!(KernelLock::parse(line), Some(lock), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_none_of_ours_or_makes_no_sense_is_left_out() {
+        for line in [
+            "",
+            "1:",
+            "1: ->",
+            "1: POSIX  ADVISORY  WRITE 4711 fe:00:123 0 EOF",
+            "1: LEASE  ACTIVE    READ  4711 fe:00:123 0 EOF",
+            "1: FLOCK  ADVISORY  WRITE 4711",
+            "1: FLOCK  ADVISORY  WRITE 4711 <none>:0 0 EOF",
+            "1: FLOCK  ADVISORY  WRITE 4711 fe:00:x 0 EOF",
+            "1: FLOCK  ADVISORY  WRITE 4711 fe:zz:1 0 EOF",
+            "1: FLOCK  ADVISORY  WRITE 4711 fe:00:123 EOF",
+        ] {
+            assert_eq!(KernelLock::parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_lists_a_lock_under_the_device_that_is_found_for_its_file() {
+        let file = tempfile::tempfile().unwrap();
+        file.lock().unwrap();
+        let descriptor = u32::try_from(file.as_raw_fd()).unwrap();
+        let locks = locks_of(std::process::id(), descriptor);
+        assert_eq!(locks.len(), 1);
+        assert_eq!(locks.first().map(|lock| lock.file.device), device(&file));
+    }
 }

@@ -321,26 +321,9 @@ impl Room {
     }
 
     fn timeout(&self, at: &Spot, waited: Duration) -> OpenError {
-        let holder = self.queue.holder(&at.key).or_else(|| self.kernel_holder(at));
+        let elsewhere = || Some(Holder { pid: self.kernel_holder(at)?, held: None, label: None });
+        let holder = self.queue.holder(&at.key).or_else(elsewhere);
         OpenError::LockTimeout(LockTimeout { key: at.key, waited, holder })
-    }
-
-    /// Who holds the file of `key`, from the kernel's list of locks.
-    fn kernel_holder(&self, at: &Spot) -> Option<Holder> {
-        let stat = self.fs.stat_path(&self.root, &at.path).ok()?;
-        let (major, minor) = stat.device;
-        let file = format!("{major:02x}:{minor:02x}:{}", stat.inode);
-        // The list is read in pieces and moves meanwhile, so a line may be missed.
-        let pid = (0..3).find_map(|_| {
-            let locks = std::fs::read_to_string("/proc/locks").ok()?;
-            locks.lines().find_map(|line| {
-                // `1: FLOCK  ADVISORY  WRITE 4711 fe:00:123 0 EOF`; a waiter's has `->` second.
-                let mut fields = line.split_whitespace().skip(1);
-                let (kind, pid, on) = (fields.next()?, fields.nth(2)?, fields.next()?);
-                (kind == "FLOCK" && on == file).then(|| pid.parse().ok())?
-            })
-        })?;
-        Some(Holder { pid, held: None, label: None })
     }
 
     fn replaced(&self, at: &Spot) -> OpenError {

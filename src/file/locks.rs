@@ -15,9 +15,9 @@ use std::path::Path;
 
 use super::entries::{Entries, Entry};
 use super::gate::{self, GATE};
-use super::kernel::{self, FileNumber, KernelLock, LOCKS, LockKind};
+use super::kernel::{self, FileNumber, KernelLock, LOCKS, LockKind, Process};
 use super::layout::parse_name;
-use super::room::Room;
+use super::room::{Room, Spot};
 use crate::error::{IoError, OpenError};
 use crate::id::Key;
 use crate::inventory::Locked;
@@ -39,42 +39,62 @@ struct Parties {
     waiters: BTreeSet<u32>,
 }
 
+/// The latest sight of each file, by inode: a later one may have left it out.
+type Latest<'a> = BTreeMap<u64, (&'a Parties, &'a Sight)>;
+
 impl Room {
     /// Which sessions are locked or waited for, by whatever process.
     pub(super) fn locks(&self) -> Result<Vec<Locked>, OpenError> {
         self.check_presence()?;
         let sights = self.sights()?;
-        // The latest sight of each file counts: the list may have left it out in a later one.
-        let mut files = BTreeMap::new();
+        let mut latest = Latest::new();
         for sight in &sights {
-            files.extend(sight.files.iter().map(|(inode, parties)| (*inode, (parties, sight))));
+            latest.extend(sight.files.iter().map(|(inode, parties)| (*inode, (parties, sight))));
         }
-        let keys = self.name_files(&files)?;
-        let mut locked = BTreeMap::new();
+        let (keys, ended) = self.name_files(&latest)?;
+        let heirs = heirs(&latest, &keys, &ended);
         let mut elsewhere = sights.last().map(|sight| sight.gate.clone()).unwrap_or_default();
-        for (inode, (parties, sight)) in files {
+        let mut locked: Vec<Locked> = Vec::with_capacity(keys.len());
+        for (inode, (parties, sight)) in latest {
             let Some(key) = keys.get(&inode) else { continue };
             let bytes: [u64; 2] = gate::offsets(key).into();
             let at_gate: usize = bytes.iter().filter_map(|byte| sight.gate.get(byte)).sum();
             elsewhere.retain(|byte, _| !bytes.contains(byte));
-            let Parties { exclusive, holders, waiters } = parties.clone();
-            let holders = self.living(key, inode, holders);
-            let waiting = waiters.len() + at_gate;
-            let waiters = waiters.into_iter().collect();
-            locked.insert(*key, Locked { key: Some(*key), exclusive, holders, waiters, waiting });
+            let Parties { exclusive, holders, waiters } = parties;
+            locked.push(Locked {
+                key: Some(*key),
+                exclusive: *exclusive,
+                holders: heirs.get(&inode).unwrap_or(holders).iter().copied().collect(),
+                waiters: waiters.iter().copied().collect(),
+                waiting: waiters.len() + at_gate,
+            });
         }
-        let at_gate = elsewhere.into_values().filter(|waiting| *waiting > 0).map(|waiting| {
-            Locked { key: None, exclusive: true, holders: Vec::new(), waiters: Vec::new(), waiting }
-        });
-        Ok(locked.into_values().chain(at_gate).collect())
+        locked.sort_unstable_by_key(|locked| locked.key);
+        // Whoever passed the gate for these was stopped before it asked for the lock.
+        let at_gate = elsewhere.into_values().filter(|waiting| *waiting > 0);
+        locked.extend(at_gate.map(|waiting| Locked {
+            key: None,
+            exclusive: true,
+            holders: Vec::new(),
+            waiters: Vec::new(),
+            waiting,
+        }));
+        Ok(locked)
+    }
+
+    /// Who holds the kernel's lock of the file of a session.
+    pub(super) fn kernel_holder(&self, at: &Spot) -> Option<u32> {
+        let inode = self.fs.stat_path(&self.root, &at.path).ok()?.inode;
+        let file = FileNumber { device: self.device().ok()?, inode };
+        (0..SIGHTS).find_map(|_| {
+            let mut list = KernelLock::list().ok()?.into_iter();
+            list.find(|lock| lock.file == file && !lock.waits)?.pid
+        })
     }
 
     /// Looks at the kernel's list until two looks agree, or often enough.
     fn sights(&self) -> Result<Vec<Sight>, OpenError> {
-        let device = match kernel::device(&self.root) {
-            Some(device) => device,
-            None => self.fs.stat(&self.root).map_err(self.io_error("stat", Path::new("")))?.device,
-        };
+        let device = self.device()?;
         let gate = match self.fs.stat_path(&self.root, Path::new(GATE)) {
             Ok(stat) => Some(stat.inode),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -97,24 +117,32 @@ impl Room {
         Ok(sights)
     }
 
-    /// Which sessions have these inodes.
+    /// The device of the store in the kernel's list.
+    fn device(&self) -> Result<(u32, u32), IoError> {
+        let stat = || self.fs.stat(&self.root).map_err(self.io_error("stat", Path::new("")));
+        kernel::device(&self.root).map_or_else(|| Ok(stat()?.device), Ok)
+    }
+
+    /// Which sessions these files are of, and which of the processes have ended.
     fn name_files(
         &self,
-        files: &BTreeMap<u64, (&Parties, &Sight)>,
-    ) -> Result<BTreeMap<u64, Key>, OpenError> {
-        let mut keys = BTreeMap::new();
-        let mut tried = BTreeSet::new();
-        let mut hidden = BTreeSet::new();
+        files: &Latest<'_>,
+    ) -> Result<(BTreeMap<u64, Key>, BTreeSet<u32>), OpenError> {
+        let (mut keys, mut tried) = (BTreeMap::new(), BTreeSet::new());
+        let (mut ended, mut silent) = (BTreeSet::new(), BTreeSet::new());
         let processes: BTreeSet<u32> =
             files.values().flat_map(|(parties, _)| parties.everybody()).collect();
         for pid in processes {
-            let Ok(open) = kernel::open_files(pid) else {
-                hidden.insert(pid);
-                continue;
+            let open = match Process::of(pid) {
+                Process::Open(open) => open,
+                process => {
+                    silent.insert(pid);
+                    ended.extend(matches!(process, Process::Ended).then_some(pid));
+                    continue;
+                }
             };
-            for (_, path) in open {
-                if let Some(key) = session_of(&path)
-                    && tried.insert(key)
+            for key in open.iter().filter_map(|(_, path)| session_of(path)) {
+                if tried.insert(key)
                     && let Some(inode) = self.inode_of(&key)
                     && files.contains_key(&inode)
                 {
@@ -122,20 +150,18 @@ impl Room {
                 }
             }
         }
-        let mut left: BTreeSet<u64> = files
-            .iter()
-            .filter(|(inode, (parties, _))| {
-                !keys.contains_key(inode) && parties.everybody().any(|pid| hidden.contains(&pid))
-            })
-            .map(|(inode, _)| *inode)
-            .collect();
+        // A file that those who have it open do not call a session's is none.
+        let mut left = files.clone();
+        left.retain(|inode, (parties, _)| {
+            !keys.contains_key(inode) && parties.everybody().any(|pid| silent.contains(&pid))
+        });
         if left.is_empty() {
-            return Ok(keys);
+            return Ok((keys, ended));
         }
         let mut entries = Entries::new(self)?;
         while let Some(entry) = entries.next(self) {
             if let Entry::Session { at, inode, .. } = entry
-                && left.contains(&inode)
+                && left.contains_key(&inode)
                 && self.inode_of(&at.key) == Some(inode)
             {
                 left.remove(&inode);
@@ -145,27 +171,7 @@ impl Room {
                 }
             }
         }
-        Ok(keys)
-    }
-
-    /// The processes that hold the lock of a session. The kernel names the one that took it, also
-    /// when that has ended and a child that it forked keeps the lock.
-    fn living(&self, key: &Key, inode: u64, takers: BTreeSet<u32>) -> Vec<u32> {
-        let ended = |pid: &u32| !Path::new(&format!("/proc/{pid}")).exists();
-        if !takers.iter().any(ended) {
-            return takers.into_iter().collect();
-        }
-        let holds = |pid: &u32| {
-            let open = kernel::open_files(*pid).unwrap_or_default();
-            open.into_iter().any(|(descriptor, path)| {
-                session_of(&path) == Some(*key)
-                    && kernel::locks_of(*pid, descriptor)
-                        .iter()
-                        .any(|lock| lock.file.inode == inode)
-            })
-        };
-        let found: Vec<u32> = kernel::processes().into_iter().filter(holds).collect();
-        if found.is_empty() { takers.into_iter().collect() } else { found }
+        Ok((keys, ended))
     }
 
     fn inode_of(&self, key: &Key) -> Option<u64> {
@@ -184,29 +190,56 @@ impl Sight {
     fn of<'a>(list: impl Iterator<Item = &'a KernelLock>, gate: Option<u64>) -> Self {
         let mut sight = Self::default();
         for lock in list {
-            let FileNumber { inode, .. } = lock.file;
-            match lock.kind {
-                LockKind::Flock => {
-                    let Some(pid) = lock.pid else { continue };
+            let KernelLock { kind, file: FileNumber { inode, .. }, waits, .. } = *lock;
+            match (kind, lock.pid) {
+                (LockKind::Flock, Some(pid)) => {
                     let parties = sight.files.entry(inode).or_default();
-                    if lock.waits {
+                    if waits {
                         parties.waiters.insert(pid);
                     } else {
                         parties.holders.insert(pid);
+                        parties.exclusive = lock.exclusive;
                     }
-                    parties.exclusive |=
-                        lock.exclusive && (!lock.waits || parties.holders.is_empty());
                 }
-                LockKind::Range if Some(inode) == gate => {
-                    // Those who wait for a byte follow on its holder: counted anew if it comes twice.
+                (LockKind::Range, _) if Some(inode) == gate => {
+                    // Who waits for a byte follows its holder: counted anew if that comes twice.
                     let waiting = sight.gate.entry(lock.start).or_default();
-                    *waiting = if lock.waits { *waiting + 1 } else { 0 };
+                    *waiting = if waits { *waiting + 1 } else { 0 };
                 }
-                LockKind::Range => {}
+                _ => {}
             }
         }
         sight
     }
+}
+
+/// Who holds the locks of processes that have ended: a child that one forked keeps the lock, and the
+/// kernel names the one that took it.
+fn heirs(
+    files: &Latest<'_>,
+    keys: &BTreeMap<u64, Key>,
+    ended: &BTreeSet<u32>,
+) -> BTreeMap<u64, BTreeSet<u32>> {
+    let mut heirs: BTreeMap<u64, BTreeSet<u32>> = BTreeMap::new();
+    let orphaned: BTreeMap<Key, u64> = keys
+        .iter()
+        .filter(|(inode, _)| {
+            files.get(inode).is_some_and(|(parties, _)| !parties.holders.is_disjoint(ended))
+        })
+        .map(|(inode, key)| (*key, *inode))
+        .collect();
+    let processes = if orphaned.is_empty() { Vec::new() } else { Process::all() };
+    for pid in processes {
+        let Process::Open(open) = Process::of(pid) else { continue };
+        for (descriptor, path) in open {
+            if let Some(inode) = session_of(&path).and_then(|key| orphaned.get(&key))
+                && kernel::locks_of(pid, descriptor).iter().any(|lock| lock.file.inode == *inode)
+            {
+                heirs.entry(*inode).or_default().insert(pid);
+            }
+        }
+    }
+    heirs
 }
 
 /// The session that a file of this name is of.

@@ -2,16 +2,18 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io;
 
 use super::entries::{Entries, Entry};
 use super::format;
+use super::inspect::Rule;
 use super::layout::growth_path;
 use super::read::{Contents, LOOKS, Look, Seen};
 use super::room::{Room, Spot};
 use crate::access::Calling;
 use crate::error::OpenError;
 use crate::inventory::{Depth, Found, Summary, Walk};
-use crate::seams::OpenMode;
+use crate::seams::{FileStat, OpenMode};
 use crate::sync::{Arc, Mutex};
 
 /// A walk over the sessions of a [`FileStore`](super::FileStore).
@@ -27,7 +29,8 @@ pub struct FileWalk {
 
 struct UnderWay {
     entries: Entries,
-    depth: Depth,
+    /// How files should be, of a walk that looks.
+    rule: Option<Rule>,
     found: VecDeque<Found>,
 }
 
@@ -42,7 +45,12 @@ impl FileWalk {
         let begin = move || {
             on_thread.check_presence()?;
             let entries = Entries::new(&on_thread)?;
-            Ok(Arc::new(Mutex::new(UnderWay { entries, depth, found: VecDeque::new() })))
+            let (rule, found) = match depth {
+                Depth::Current => (None, None),
+                Depth::Whole => Rule::of(&on_thread).map(|(rule, found)| (Some(rule), found))?,
+            };
+            let found = found.into_iter().collect();
+            Ok(Arc::new(Mutex::new(UnderWay { entries, rule, found })))
         };
         let under_way: Result<_, OpenError> = room.off_thread(calling, begin).await?;
         Ok(Self { room: Arc::clone(room), calling, under_way: under_way? })
@@ -69,7 +77,7 @@ impl UnderWay {
             let Some(entry) = self.entries.next(room) else {
                 return room.check_presence();
             };
-            room.find(entry, self.depth, &mut self.found)?;
+            room.find(entry, self.rule, &mut self.found)?;
         }
         Ok(())
     }
@@ -80,33 +88,18 @@ impl Room {
     fn find(
         &self,
         entry: Entry<'_>,
-        depth: Depth,
+        rule: Option<Rule>,
         found: &mut VecDeque<Found>,
     ) -> Result<(), OpenError> {
         match entry {
             Entry::Session { at, directory, .. } => {
-                let looked = self.find_session(&at, directory, depth, found);
+                let looked = self.find_session(&at, directory, rule, found);
                 return looked.or_else(|error| self.find_error(&at, error, found));
             }
-            Entry::Growth { at } => {
-                let path = growth_path(&at.path);
-                match self.fs.stat_path(&self.root, &path) {
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                    Err(error) => found.push_back(Found::Unreadable {
-                        place: self.place(&path),
-                        reason: error.to_string(),
-                    }),
-                    Ok(stat) => found.push_back(match stat.irregular {
-                        None => Found::Leftover { place: self.place(&path), stored: stat.size },
-                        Some(what) => {
-                            Found::Foreign { place: self.place(&path), what: what.into() }
-                        }
-                    }),
-                }
-            }
+            Entry::Growth { at } => self.find_growth(&at, found),
             Entry::Directory { path, handle } => {
-                if depth == Depth::Whole {
-                    self.inspect_directory(path, handle, found);
+                if let Some(rule) = rule {
+                    found.extend(self.inspect_directory(rule, path, handle));
                 }
             }
             Entry::Foreign { path, what } => {
@@ -120,12 +113,26 @@ impl Room {
         Ok(())
     }
 
+    /// Looks at what a growth makes, or left.
+    fn find_growth(&self, at: &Spot, found: &mut VecDeque<Found>) {
+        let path = growth_path(&at.path);
+        let place = self.place(&path);
+        found.push_back(match self.fs.stat_path(&self.root, &path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => Found::Unreadable { place, reason: error.to_string() },
+            Ok(FileStat { irregular: Some(what), .. }) => {
+                Found::Foreign { place, what: what.into() }
+            }
+            Ok(FileStat { size: stored, .. }) => Found::Leftover { place, stored },
+        });
+    }
+
     /// Looks at the file of a session, in its directory.
     fn find_session(
         &self,
         at: &Spot,
         directory: &File,
-        depth: Depth,
+        rule: Option<Rule>,
         found: &mut VecDeque<Found>,
     ) -> Result<(), OpenError> {
         let open = || self.fs.open(directory, at.path.name(), OpenMode::Read);
@@ -156,10 +163,10 @@ impl Room {
             stored: format::file_size(current.header.capacity),
             expired,
         }));
-        if depth == Depth::Whole
+        if let Some(rule) = rule
             && let Some(file) = file
         {
-            self.inspect(at, &file, current, found)?;
+            found.extend(self.inspect(rule, at, &file, current)?);
         }
         Ok(())
     }
@@ -176,10 +183,10 @@ impl Room {
                 Found::Foreign { place, what: found.to_owned() }
             }
             OpenError::Io(error) => {
-                match error.source.raw_os_error() {
+                let errno = error.source.raw_os_error();
+                if matches!(errno, Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) {
                     // It is this process that can read no more.
-                    Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => return Err(error.into()),
-                    _ => {}
+                    return Err(error.into());
                 }
                 Found::Unreadable { place: error.place, reason: error.source.to_string() }
             }
@@ -188,8 +195,8 @@ impl Room {
         Ok(())
     }
 
-    /// What a file without a session says that look after look found so: one that is born or
-    /// destroyed at this moment is none.
+    /// Finds a file without a session, if look after look finds it so: one that is born or destroyed
+    /// at this moment is none.
     fn find_leftover(&self, at: &Spot, found: &mut VecDeque<Found>) -> Result<(), OpenError> {
         let mut file = None;
         for _ in 0..LOOKS {
