@@ -14,16 +14,25 @@ use common::wrong::{Bug, Wrong};
 
 mod memory_store {
     cloakroom::conformance::tests!(super::memory);
+    cloakroom::conformance::inventory::tests!(super::memory);
 }
 
 mod file_store {
     cloakroom::conformance::tests!(|clock| super::file(clock, None, Durability::Process));
+    cloakroom::conformance::inventory::tests!(|clock| super::file(
+        clock,
+        None,
+        Durability::Process
+    ));
 
     use super::Durability;
 }
 
 mod file_store_in_one_directory {
     cloakroom::conformance::tests!(|clock| {
+        super::file(clock, Some(Layout::FLAT), Durability::Process)
+    });
+    cloakroom::conformance::inventory::tests!(|clock| {
         super::file(clock, Some(Layout::FLAT), Durability::Process)
     });
 
@@ -34,12 +43,16 @@ mod file_store_of_three_levels {
     cloakroom::conformance::tests!(|clock| {
         super::file(clock, Some(Layout { levels: 3, digits: 1 }), Durability::Process)
     });
+    cloakroom::conformance::inventory::tests!(|clock| {
+        super::file(clock, Some(Layout { levels: 3, digits: 1 }), Durability::Process)
+    });
 
     use super::{Durability, Layout};
 }
 
 mod file_store_that_survives_a_power_cut {
     cloakroom::conformance::tests!(|clock| super::file(clock, None, Durability::Power));
+    cloakroom::conformance::inventory::tests!(|clock| super::file(clock, None, Durability::Power));
 
     use super::Durability;
 }

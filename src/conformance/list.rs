@@ -3,6 +3,7 @@
 use super::cases;
 use super::stage::Stage;
 use crate::access::Access::{self, Exclusive, Optimistic, Shared, Snapshot};
+use crate::inventory::Inventory;
 use crate::store::Store;
 
 /// Hands the list to a macro: its path, what to pass on, then module by module each case with the
@@ -130,35 +131,100 @@ macro_rules! __conformance_cases {
     };
 }
 
+/// The same for the cases of an [`Inventory`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_inventory_cases {
+    (($($callback:tt)*) ($($pass_on:tt)*)) => {
+        $($callback)*! {
+            ($($pass_on)*)
+            walking {
+                a_walk_sees_every_session_once_with_its_record [],
+                a_walk_of_an_empty_store_finds_nothing [],
+                a_walk_sees_the_last_commit_and_the_last_touch [],
+                a_walk_sees_no_session_that_was_destroyed [],
+                a_walk_says_which_sessions_have_expired [],
+                a_walk_waits_for_no_holder [Exclusive],
+                a_walk_beside_commits_sees_every_session_once_and_whole [],
+                a_walk_beside_births_and_deaths_misses_none_of_those_that_stay [],
+                every_session_is_in_one_of_the_shards [],
+            }
+            adopting {
+                an_adopted_session_is_as_it_was_in_the_other_store [],
+                an_adopted_session_goes_on_from_its_version [],
+                an_adoption_replaces_earlier_versions_of_the_same_life_alone [],
+                an_adopted_session_ends_when_it_would_have_ended_in_the_other_store [],
+                a_later_touch_is_adopted_without_a_new_version [],
+                a_session_that_is_over_is_not_adopted [],
+                an_adopted_session_of_a_renewed_id_is_read_only_and_stays_so [],
+                payloads_of_every_size_are_adopted [],
+                an_adoption_waits_for_the_holder [Exclusive],
+                a_hold_from_before_an_adoption_meets_a_conflict [Optimistic],
+                a_creator_is_told_of_a_session_that_was_adopted_since [Optimistic],
+                of_many_adoptions_at_once_the_latest_version_stands [],
+            }
+            locking {
+                a_sound_session_is_left_alone_by_a_repair [],
+                a_session_that_nobody_holds_is_not_listed [],
+                a_locked_session_is_listed_with_its_holder [Exclusive],
+                readers_are_listed_as_such [Shared],
+                who_waits_for_a_session_is_counted [Exclusive],
+            }
+        }
+    };
+}
+
 /// One `#[test]` for each case, run on the stores of this factory: a
 /// `Fn(&ManualClock) -> Fixture<S>`. See the [module](crate::conformance) for an example.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_tests {
     ($factory:expr) => {
-        $crate::__conformance_cases!(($crate::__conformance_test_functions)($factory));
+        $crate::__conformance_cases!(
+            ($crate::__conformance_test_functions)($crate::conformance::run; $factory)
+        );
+    };
+}
+
+/// The same for the cases of an [`Inventory`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_inventory_tests {
+    ($factory:expr) => {
+        $crate::__conformance_inventory_cases!(
+            ($crate::__conformance_test_functions)($crate::conformance::inventory::run; $factory)
+        );
     };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_test_functions {
-    (($factory:expr) $($module:ident { $($case:ident [$($needs:ident)*],)* })*) => {
+    (
+        ($run:path; $factory:expr)
+        $($module:ident { $($case:ident [$($needs:ident)*],)* })*
+    ) => {
         $($(
             #[test]
             fn $case() {
-                $crate::conformance::run(stringify!($case), $factory);
+                $run(stringify!($case), $factory);
             }
         )*)*
     };
 }
 
+/// What a case is about, and its body.
+pub(super) type Case<S> = (&'static [Access], fn(&Stage<S>));
+
 macro_rules! table {
-    (() $($module:ident { $($case:ident [$($needs:ident)*],)* })*) => {
-        pub(super) const NAMES: &[&str] = &[$($(stringify!($case),)*)*];
+    (
+        ($names:ident $find:ident $contract:ident)
+        $($module:ident { $($case:ident [$($needs:ident)*],)* })*
+    ) => {
+        pub(super) const $names: &[&str] = &[$($(stringify!($case),)*)*];
 
         /// The accesses that the case of this name is about, and its body.
-        pub(super) fn find<S: Store>(name: &str) -> Option<(&'static [Access], fn(&Stage<S>))> {
+        pub(super) fn $find<S: $contract>(name: &str) -> Option<Case<S>> {
             $($(
                 if name == stringify!($case) {
                     return Some((&[$($needs),*], cases::$module::$case::<S>));
@@ -169,4 +235,5 @@ macro_rules! table {
     };
 }
 
-__conformance_cases!((table)());
+__conformance_cases!((table)(NAMES find Store));
+__conformance_inventory_cases!((table)(INVENTORY_NAMES find_inventory Inventory));

@@ -4,6 +4,8 @@
 //! a [`Fixture`]: how to make a fresh, empty store that goes by a [`ManualClock`]. Every case runs
 //! twice, once as a blocking and once as an async caller, each time in a store of its own.
 //!
+//! A store that is an [`Inventory`](crate::Inventory) too has further cases: [`inventory`].
+//!
 //! A store need not offer every [`Access`]. A case about one that it lacks checks instead that
 //! asking for it is the typed error that names the alternatives.
 //!
@@ -48,6 +50,7 @@
 
 mod cases;
 mod clock;
+pub mod inventory;
 mod list;
 mod stage;
 mod task;
@@ -144,7 +147,15 @@ impl<S: Store> Fixture<S> {
 ///
 /// The store breaks the contract, the case hangs for more than a minute, or there is no such case.
 pub fn run<S: Store>(case: &str, factory: impl Fn(&ManualClock) -> Fixture<S>) {
-    let (needs, body) = list::find::<S>(case).unwrap_or_else(|| panic!("no case named {case}"));
+    perform(case, list::find::<S>(case), factory);
+}
+
+fn perform<S: Store>(
+    case: &str,
+    found: Option<list::Case<S>>,
+    factory: impl Fn(&ManualClock) -> Fixture<S>,
+) {
+    let (needs, body) = found.unwrap_or_else(|| panic!("no case named {case}"));
     for calling in [Calling::Blocking, Calling::Async] {
         let clock = ManualClock::new();
         let stage = Stage::new(factory(&clock), clock, calling);
@@ -176,14 +187,13 @@ pub fn run<S: Store>(case: &str, factory: impl Fn(&ManualClock) -> Fixture<S>) {
 ///
 /// The store breaks the contract; the message names the cases.
 pub fn run_all<S: Store>(factory: impl Fn(&ManualClock) -> Fixture<S>) {
-    let mut failed = Vec::new();
-    for case in CASES {
-        let outcome = panic::catch_unwind(panic::AssertUnwindSafe(|| run(case, &factory)));
-        if outcome.is_err() {
-            failed.push(*case);
-        }
-    }
-    assert!(failed.is_empty(), "{} of {} cases fail: {failed:#?}", failed.len(), CASES.len());
+    attempt(CASES, |case| run(case, &factory));
+}
+
+fn attempt(cases: &[&str], run: impl Fn(&str)) {
+    let fails = |case: &&&str| panic::catch_unwind(panic::AssertUnwindSafe(|| run(case))).is_err();
+    let failed: Vec<_> = cases.iter().filter(fails).collect();
+    assert!(failed.is_empty(), "{} of {} cases fail: {failed:#?}", failed.len(), cases.len());
 }
 
 /// The names of all cases.

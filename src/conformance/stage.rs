@@ -9,6 +9,7 @@ use super::{Fixture, ManualClock};
 use crate::access::{Access, Calling};
 use crate::error::{CommitError, OpenError};
 use crate::id::{Key, SessionId};
+use crate::inventory::{Adopted, Depth, Found, Inventory, Locked, Summary, Walk as _};
 use crate::record::{Lifetime, Record};
 use crate::seams::{Clock as _, Timestamp};
 use crate::store::{Condition, Hold, OpenRequest, Store, SweepBudget, Swept, Terms, Then};
@@ -299,6 +300,71 @@ impl<S: Store> Stage<S> {
         let text = error.to_string();
         for offered in error.offers {
             assert!(text.contains(&format!("`{offered}`")), "{text} names `{offered}`");
+        }
+    }
+}
+
+impl<S: Inventory> Stage<S> {
+    /// All finds of a walk in pages of `limit`.
+    #[track_caller]
+    pub(super) fn walk(&self, store: &S, depth: Depth, limit: usize) -> Vec<Found> {
+        let walk = self.wait(store.walk(depth, self.calling));
+        let mut walk = walk.unwrap_or_else(|error| panic!("the walk does not start: {error}"));
+        let (mut all, mut page) = (Vec::new(), Vec::new());
+        loop {
+            if let Err(error) = self.wait(walk.next(limit, &mut page)) {
+                panic!("the walk does not go on: {error}");
+            }
+            assert!(page.len() <= limit, "a page has {} finds, asked for {limit}", page.len());
+            if page.is_empty() {
+                return all;
+            }
+            all.append(&mut page);
+        }
+    }
+
+    /// What a walk says of `key`.
+    #[track_caller]
+    pub(super) fn summary(&self, key: &Key) -> Option<Summary> {
+        let found = self.walk(self.store(), Depth::Current, 100);
+        found.into_iter().find_map(|found| match found {
+            Found::Session(summary) if summary.key == *key => Some(summary),
+            _ => None,
+        })
+    }
+
+    #[track_caller]
+    pub(super) fn adopt(&self, key: &Key, record: Record, payload: &[u8]) -> Adopted {
+        match self.try_adopt(key, record, payload) {
+            Ok(adopted) => adopted,
+            Err(error) => panic!("the session could not be adopted: {error}"),
+        }
+    }
+
+    pub(super) fn try_adopt(
+        &self,
+        key: &Key,
+        record: Record,
+        payload: &[u8],
+    ) -> Result<Adopted, CommitError> {
+        self.wait(self.store().adopt(key, record, payload, self.calling))
+    }
+
+    /// An adoption by a task, not polled yet.
+    pub(super) fn adopting<'a>(
+        &'a self,
+        key: &'a Key,
+        record: Record,
+        payload: &'a [u8],
+    ) -> Task<'a, S, Result<Adopted, CommitError>> {
+        Task::new(self, self.store().adopt(key, record, payload, Calling::Async))
+    }
+
+    #[track_caller]
+    pub(super) fn locks(&self) -> Vec<Locked> {
+        match self.wait(self.store().locks(self.calling)) {
+            Ok(locked) => locked,
+            Err(error) => panic!("the locks could not be listed: {error}"),
         }
     }
 }
