@@ -59,6 +59,7 @@ mod file_store_that_survives_a_power_cut {
 
 mod third_party_store {
     cloakroom::conformance::tests!(super::cabinet);
+    cloakroom::conformance::inventory::tests!(super::cabinet);
 }
 
 fn memory(clock: &ManualClock) -> Fixture<MemoryStore> {
@@ -84,12 +85,18 @@ fn cabinet(clock: &ManualClock) -> Fixture<Cabinet> {
 
 /// Asserts that the suite finds the bug: that this case fails on a store that has it.
 fn assert_found(bug: Bug, case: &str) {
-    assert!(conformance::CASES.contains(&case), "there is no case {case}");
+    let wrong = |clock: &ManualClock| {
+        let store = Wrong::new(bug, clock);
+        Fixture::new(store.clone()).second_handle(store)
+    };
+    let of_inventory = conformance::inventory::CASES.contains(&case);
+    assert!(of_inventory || conformance::CASES.contains(&case), "there is no case {case}");
     let ran = catch_unwind(AssertUnwindSafe(|| {
-        conformance::run(case, |clock| {
-            let store = Wrong::new(bug, clock);
-            Fixture::new(store.clone()).second_handle(store)
-        });
+        if of_inventory {
+            conformance::inventory::run(case, wrong);
+        } else {
+            conformance::run(case, wrong);
+        }
     }));
     assert!(ran.is_err(), "{case} passes on a store with {bug:?}");
 }
@@ -176,6 +183,68 @@ mod a_store_is_found_wrong_that {
             "a_sweep_removes_what_expired_and_nothing_else",
         mixes_up_ids: KeysCollide
             "ten_thousand_ids_are_ten_thousand_keys",
+        misses_sessions_on_a_walk: WalkMissesSome
+            "a_walk_sees_every_session_once_with_its_record",
+        misses_sessions_on_a_walk_beside_births: WalkMissesSome
+            "a_walk_beside_births_and_deaths_misses_none_of_those_that_stay",
+        sees_a_session_twice_on_a_walk: WalkSeesOneTwice
+            "a_walk_sees_every_session_once_with_its_record",
+        walks_further_than_it_is_asked: WalkIgnoresItsLimit
+            "a_walk_sees_every_session_once_with_its_record",
+        finds_what_was_destroyed: DestroyOnlyEmpties
+            "a_walk_sees_no_session_that_was_destroyed",
+        mixes_versions_on_a_walk: WalkTearsVersions
+            "a_walk_beside_commits_sees_every_session_once_and_whole",
+        shows_no_touches_on_a_walk: WalkForgetsTouches
+            "a_walk_sees_the_last_commit_and_the_last_touch",
+        hides_expiry_on_a_walk: WalkHidesExpiry
+            "a_walk_says_which_sessions_have_expired",
+        waits_for_holders_on_a_walk: WalkWaits
+            "a_walk_waits_for_no_holder",
+        miscounts_its_shards: ShardsAreMiscounted
+            "every_session_is_in_one_of_the_shards",
+        repairs_what_is_sound: RepairDestroys
+            "a_sound_session_is_left_alone_by_a_repair",
+        adopts_without_the_version: AdoptStartsAnew
+            "an_adopted_session_is_as_it_was_in_the_other_store",
+        adopts_as_another_life: AdoptMakesAnotherLife
+            "an_adopted_session_goes_on_from_its_version",
+        adopts_over_later_versions: AdoptReplacesAnything
+            "an_adoption_replaces_earlier_versions_of_the_same_life_alone",
+        adopts_over_another_life: AdoptReplacesOtherLives
+            "an_adoption_replaces_earlier_versions_of_the_same_life_alone",
+        adopts_only_what_is_new: AdoptReplacesNothing
+            "of_many_adoptions_at_once_the_latest_version_stands",
+        adopts_no_touches: AdoptForgetsTouches
+            "a_later_touch_is_adopted_without_a_new_version",
+        extends_what_it_adopts: AdoptIsATouch
+            "an_adopted_session_ends_when_it_would_have_ended_in_the_other_store",
+        adopts_what_is_over: AdoptIsATouch
+            "a_session_that_is_over_is_not_adopted",
+        forgets_the_grace_of_what_it_adopts: AdoptForgetsTheGrace
+            "an_adopted_session_of_a_renewed_id_is_read_only_and_stays_so",
+        raises_a_renewed_id: AdoptRaisesRetired
+            "an_adopted_session_of_a_renewed_id_is_read_only_and_stays_so",
+        adopts_under_a_holder: ExclusiveIsNotExclusive
+            "an_adoption_waits_for_the_holder",
+        commits_over_an_adoption: DropsTheConditionCheck
+            "a_hold_from_before_an_adoption_meets_a_conflict",
+        creates_over_an_adoption: OverwritesTheFirstCreator
+            "a_creator_is_told_of_a_session_that_was_adopted_since",
+        cuts_what_it_adopts: CutsLongPayloads
+            "payloads_of_every_size_are_adopted",
+        lists_no_locks: LocksAreNotListed
+            "a_locked_session_is_listed_with_its_holder",
+        names_no_holders: LocksNameNobody
+            "a_locked_session_is_listed_with_its_holder",
+        lists_what_was_released: ReleaseKeepsTheLock
+            "a_locked_session_is_listed_with_its_holder",
+        locks_for_a_snapshot: SnapshotWaits
+            "a_session_that_nobody_holds_is_not_listed",
+        lists_readers_as_writers: LocksCallReadersWriters
+            "readers_are_listed_as_such",
+        counts_no_waiters: LocksForgetWaiters
+            "who_waits_for_a_session_is_counted",
         grants_what_it_does_not_offer: GrantsWhatItDoesNotOffer
             "an_access_that_is_not_offered_is_refused_with_the_alternatives",
     }

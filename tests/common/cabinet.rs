@@ -1,6 +1,8 @@
 //! A small store as a third party would write it, with the public interface alone: sessions in a
 //! `BTreeMap`, no locks to wait for, so only snapshot and optimistic access.
 
+mod inventory;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};

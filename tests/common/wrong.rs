@@ -1,5 +1,7 @@
 //! Stores that break the contract, each in one way: what the conformance suite must find.
 
+mod inventory;
+
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -76,6 +78,50 @@ pub enum Bug {
     SweepIgnoresItsBudget,
     /// A sweep says that it is done and has done nothing.
     SweepDoesNothing,
+    /// A walk leaves sessions out, now and then.
+    WalkMissesSome,
+    /// A walk sees one session twice.
+    WalkSeesOneTwice,
+    /// A walk gives more than it is asked for.
+    WalkIgnoresItsLimit,
+    /// A walk shows a payload with the next version, now and then.
+    WalkTearsVersions,
+    /// A walk shows no touches.
+    WalkForgetsTouches,
+    /// A walk calls every session alive.
+    WalkHidesExpiry,
+    /// A walk asks for each session's lock.
+    WalkWaits,
+    /// A repair destroys the session.
+    RepairDestroys,
+    /// An adopted session has version 1.
+    AdoptStartsAnew,
+    /// An adopted session has another birth.
+    AdoptMakesAnotherLife,
+    /// An adoption replaces whatever is there.
+    AdoptReplacesAnything,
+    /// An adoption replaces another life.
+    AdoptReplacesOtherLives,
+    /// An adoption replaces nothing.
+    AdoptReplacesNothing,
+    /// An adoption of the same version does nothing, whatever was touched.
+    AdoptForgetsTouches,
+    /// An adopted session was accessed just now.
+    AdoptIsATouch,
+    /// An adopted session of a renewed id can be written.
+    AdoptForgetsTheGrace,
+    /// An adoption makes a renewed id writable again.
+    AdoptRaisesRetired,
+    /// No lock is listed.
+    LocksAreNotListed,
+    /// Nobody is named as holder of a lock.
+    LocksNameNobody,
+    /// Nobody is counted who waits.
+    LocksForgetWaiters,
+    /// Readers are listed as writers.
+    LocksCallReadersWriters,
+    /// There is one shard more than there is.
+    ShardsAreMiscounted,
     /// Ids that begin alike are one session.
     KeysCollide,
     /// An access that is not offered is granted.
@@ -87,6 +133,7 @@ pub enum Bug {
 pub struct Wrong {
     inner: MemoryStore,
     bug: Bug,
+    clock: ManualClock,
     shared: Arc<Shared>,
 }
 
@@ -94,12 +141,14 @@ pub struct Wrong {
 struct Shared {
     opens: AtomicUsize,
     swept_in_use: AtomicBool,
+    walked: AtomicUsize,
 }
 
 impl Wrong {
     pub fn new(bug: Bug, clock: &ManualClock) -> Self {
         let clock = if bug == Bug::IgnoresExpiry { ManualClock::new() } else { clock.clone() };
-        Self { inner: MemoryStore::with(clock, OsEntropy), bug, shared: Arc::default() }
+        let inner = MemoryStore::with(clock.clone(), OsEntropy);
+        Self { inner, bug, clock, shared: Arc::default() }
     }
 
     async fn open_anyway(&self, key: &Key, request: OpenRequest) -> Result<MemoryHold, OpenError> {
