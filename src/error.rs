@@ -51,7 +51,10 @@ pub enum OpenError {
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
     /// The directory of the store was removed or emptied since it was opened.
-    #[error("the store in {} disappeared while it was open; open it where it is now", place.display())]
+    #[error(
+        "the store in {} disappeared since it was opened: its directory was removed or emptied; \
+         open it where it is now", place.display()
+    )]
     StoreGone {
         /// Where it was.
         place: PathBuf,

@@ -57,6 +57,7 @@ fn open_variant(error: &OpenError) -> &'static str {
         OpenError::Corrupt(_) => "Corrupt",
         OpenError::NotASession { .. } => "NotASession",
         OpenError::Unsupported(_) => "Unsupported",
+        OpenError::StoreGone { .. } => "StoreGone",
         OpenError::Forked => "Forked",
         OpenError::Io(_) => "Io",
         _ => "unknown",
@@ -168,6 +169,8 @@ fn every_error_of_an_open_can_happen() {
         std::io::Read::read_to_string(&mut told, &mut text).unwrap();
         assert_eq!((sys::wait_for(child), text.as_str()), (sys::End::Exit(0), "Forked"));
         note("Forked", OpenError::Forked, "open the store again in the child");
+        fs::remove_dir_all(store.directory()).unwrap();
+        note("StoreGone", rig::sweep(store).unwrap_err(), "removed or emptied");
         assert_all_seen("OpenError", &seen);
     });
 }

@@ -12,7 +12,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cloakroom::blocking::wait;
-use cloakroom::{Access, CommitError, Durability, FileStore, Hold as _, Key};
+use cloakroom::{
+    Access, Calling, CommitError, Durability, FileStore, Hold as _, Inventory as _, Key, Lifetime,
+    Record, Timestamp,
+};
 use rig::disk::{Disk, Event, Luck, Plant, Recorder};
 use rig::tap::{Answer, Call, Method, Tap, Tapped};
 use rig::{commit, destroy, key, open, put, read, renew, try_open};
@@ -80,6 +83,20 @@ impl Bench {
         self.deed(&[(id, None)], |store| destroy(&mut open(store, &id, access)?))
     }
 
+    fn adopt(&self, id: &str, version: u64, payload: &[u8]) -> Result<(), CommitError> {
+        let (id, never) = (key(id), Lifetime { idle: None, absolute: None });
+        let record = Record {
+            birth: 7,
+            version,
+            created: Timestamp::from_millis(1),
+            accessed: Timestamp::from_millis(1),
+            lifetime: never,
+            retired_until: None,
+        };
+        let adopt = |store: &FileStore| wait(store.adopt(&id, record, payload, Calling::Blocking));
+        self.deed(&[(id, Some(payload))], adopt).map(drop)
+    }
+
     fn renew(&self, old: &str, new: &str, grace: Duration) -> Result<(), CommitError> {
         let (old, new) = (key(old), key(new));
         let hold = open(&self.store, &old, Access::Exclusive)?;
@@ -115,6 +132,10 @@ impl Bench {
         self.commit("d", Access::Optimistic, b"eight")?;
         self.destroy("d", Access::Optimistic)?;
         self.destroy("b", Access::Exclusive)?;
+        self.adopt("e", 3, b"nine")?;
+        self.adopt("e", 5, b"ten")?;
+        self.adopt("e", 9, &[11; 1_500])?;
+        self.commit("e", Access::Exclusive, b"twelve")?;
         rig::sweep(&self.store)?;
         Ok(())
     }

@@ -83,8 +83,7 @@ impl Room {
             return Ok(Vec::new());
         }
         let names = (stat.links > 1).then(|| {
-            let others = stat.links - 1;
-            format!("it has {others} more names, which lead to the same bytes; remove them")
+            format!("it has {} names, which lead to the same bytes; remove the others", stat.links)
         });
         let bytes = self.wrong_bytes(at, file, current)?.map(str::to_owned);
         let place = self.place(&at.path);

@@ -186,7 +186,8 @@ impl Room {
     }
 
     pub(super) fn place(&self, path: &Path) -> PathBuf {
-        self.root_path.join(path)
+        // Joined to nothing, the root would end in a slash.
+        if path.as_os_str().is_empty() { self.root_path.clone() } else { self.root_path.join(path) }
     }
 
     /// Names the operation and the place of an error.

@@ -32,6 +32,7 @@ impl Room {
             let verdict = match entries.next(self) {
                 None => {
                     *cursor = None;
+                    self.check_presence()?;
                     swept.complete = true;
                     break;
                 }

@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 
 use cloakroom::blocking::wait;
 use cloakroom::{
-    Access, Calling, CommitError, Condition, FileStore, Hold as _, Key, Lifetime, OpenError,
-    OpenRequest, Record, SessionId, Store as _, SweepBudget, Swept, Terms, Then,
+    Access, Calling, CommitError, Condition, Depth, FileStore, Found, Hold as _, Inventory as _,
+    Key, Lifetime, OpenError, OpenRequest, Record, SessionId, Store as _, SweepBudget, Swept,
+    Terms, Then, Walk as _,
 };
 
 /// An open session of a file store.
@@ -110,6 +111,19 @@ pub fn sweep(store: &FileStore) -> Result<Swept, OpenError> {
     wait(store.sweep(SweepBudget { sessions: usize::MAX }, Calling::Blocking))
 }
 
+/// All finds of a walk.
+pub fn walk(store: &FileStore, depth: Depth) -> Result<Vec<Found>, OpenError> {
+    let mut walk = wait(store.walk(depth, Calling::Blocking))?;
+    let (mut all, mut page) = (Vec::new(), Vec::new());
+    loop {
+        wait(walk.next(64, &mut page))?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.append(&mut page);
+    }
+}
+
 /// Waits for a state that another party brings about; a hang is a failure.
 pub fn until(what: &str, mut reached: impl FnMut() -> bool) {
     let since = Instant::now();
@@ -135,7 +149,7 @@ pub fn waiters(files: &[&Path]) -> usize {
 /// Everything below a directory: path to (mode, bytes of a regular file or of a link's target).
 pub fn tree(directory: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     let mut found = BTreeMap::new();
-    walk(directory, Path::new(""), &mut found);
+    descend(directory, Path::new(""), &mut found);
     found
 }
 
@@ -144,7 +158,7 @@ pub fn names(directory: &Path) -> Vec<PathBuf> {
     tree(directory).into_keys().collect()
 }
 
-fn walk(top: &Path, below: &Path, found: &mut BTreeMap<PathBuf, (u32, Vec<u8>)>) {
+fn descend(top: &Path, below: &Path, found: &mut BTreeMap<PathBuf, (u32, Vec<u8>)>) {
     for entry in std::fs::read_dir(top.join(below)).unwrap() {
         let name = below.join(entry.unwrap().file_name());
         let path = top.join(&name);
@@ -158,7 +172,7 @@ fn walk(top: &Path, below: &Path, found: &mut BTreeMap<PathBuf, (u32, Vec<u8>)>)
         };
         found.insert(name.clone(), (stat.mode(), bytes));
         if stat.is_dir() {
-            walk(top, &name, found);
+            descend(top, &name, found);
         }
     }
 }
