@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
 /// A lock that the kernel lists, or a wait for one.
@@ -35,20 +36,27 @@ pub(super) struct FileNumber {
 }
 
 impl KernelLock {
-    /// The locks that are listed now.
+    /// The locks that are listed now; each held one followed by those who wait for it.
     ///
-    /// The list comes in pieces, and moves between them while others lock and unlock: a line may
-    /// be missed, or come twice.
+    /// The list comes in pieces, by the number of the line, and moves between them while others
+    /// lock and unlock. So the pieces overlap: a line may come twice, and if the overlap is not found
+    /// again, lines may be missing, and the list is read anew.
     pub(super) fn list() -> io::Result<Vec<Self>> {
-        let text = std::fs::read_to_string(LOCKS)?;
-        Ok(text.lines().filter_map(Self::parse).collect())
+        let mut list = List::read()?;
+        for _ in 1..LISTS {
+            if list.unbroken {
+                break;
+            }
+            list = List::read()?;
+        }
+        Ok(list.locks)
     }
 
     /// `1: FLOCK  ADVISORY  WRITE 4711 fe:00:123 0 EOF`; what waits for it follows with `->` behind
     /// the number. Other kinds of locks are not ours.
     fn parse(line: &str) -> Option<Self> {
         let mut fields = line.split_whitespace().skip(1).peekable();
-        let waits = fields.next_if_eq(&"->").is_some();
+        let waits = fields.next_if_eq(&WAITS).is_some();
         let kind = match fields.next()? {
             "FLOCK" => LockKind::Flock,
             "OFDLCK" => LockKind::Range,
@@ -65,8 +73,58 @@ impl KernelLock {
     }
 }
 
+struct List {
+    locks: Vec<KernelLock>,
+    /// Whether each piece begins with what the one before ended with.
+    unbroken: bool,
+}
+
+impl List {
+    fn read() -> io::Result<Self> {
+        let file = File::open(LOCKS)?;
+        let mut list = Self { locks: Vec::new(), unbroken: true };
+        let (mut offset, mut buffer) = (0, vec![0; PIECE_MAX]);
+        let (mut overlaps, mut before) = (false, Vec::new());
+        loop {
+            let count = file.read_at(&mut buffer, offset)?;
+            let bytes = buffer.get(..count).unwrap_or_default();
+            let piece = Self::whole_groups(bytes, overlaps);
+            let again = before.iter().filter(|lock| piece.contains(lock)).count();
+            list.unbroken &= 2 * again >= before.len();
+            if count == 0 {
+                return Ok(list);
+            }
+            overlaps = count > OVERLAP;
+            let advance = if overlaps { count - OVERLAP } else { count };
+            before = Self::whole_groups(bytes.get(advance..).unwrap_or_default(), true);
+            offset += advance as u64;
+            list.locks.extend(piece);
+        }
+    }
+
+    /// The locks in a piece of the list. One that starts anywhere may start within a line, and behind
+    /// the lock that the next lines wait for.
+    fn whole_groups(piece: &[u8], starts_anywhere: bool) -> Vec<KernelLock> {
+        let piece = String::from_utf8_lossy(piece);
+        let lines = piece.lines().skip(usize::from(starts_anywhere));
+        let lines = lines.skip_while(|line| starts_anywhere && line.contains(WAITS));
+        lines.filter_map(KernelLock::parse).collect()
+    }
+}
+
 /// The list of locks.
 pub(super) const LOCKS: &str = "/proc/locks";
+const WAITS: &str = "->";
+
+/// How often the list is read until it is unbroken.
+const LISTS: usize = 16;
+
+/// Bytes of the list that are read again with the next piece: some 35 lines.
+const OVERLAP: usize = 2_048;
+
+/// The kernel gives a page at a time, or more if more wait for one lock.
+const PIECE_MAX: usize = 1 << 20;
+
 const PROCESSES: &str = "/proc";
 
 /// The device of the file system that `file` is on, as the kernel's list names it. A file's own

@@ -22,8 +22,8 @@ use crate::error::{IoError, OpenError};
 use crate::id::Key;
 use crate::inventory::Locked;
 
-/// What one look at the kernel's list showed of this store.
-#[derive(Default, PartialEq, Eq)]
+/// What the kernel's list shows of this store.
+#[derive(Default)]
 struct Sight {
     /// By inode.
     files: BTreeMap<u64, Parties>,
@@ -32,47 +32,36 @@ struct Sight {
 }
 
 /// Who holds the lock of a file and who waits for it.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Default)]
 struct Parties {
     exclusive: bool,
     holders: BTreeSet<u32>,
     waiters: BTreeSet<u32>,
 }
 
-/// The latest sight of each file, by inode: a later one may have left it out.
-type Latest<'a> = BTreeMap<u64, (&'a Parties, &'a Sight)>;
-
 impl Room {
     /// Which sessions are locked or waited for, by whatever process.
     pub(super) fn locks(&self) -> Result<Vec<Locked>, OpenError> {
         self.check_presence()?;
-        let sights = self.sights()?;
-        let mut latest = Latest::new();
-        for sight in &sights {
-            latest.extend(sight.files.iter().map(|(inode, parties)| (*inode, (parties, sight))));
-        }
-        let (keys, ended) = self.name_files(&latest)?;
-        let heirs = heirs(&latest, &keys, &ended);
-        let mut elsewhere = sights.last().map(|sight| sight.gate.clone()).unwrap_or_default();
+        let Sight { files, mut gate } = self.look_at_locks()?;
+        let (keys, ended) = self.name_files(&files)?;
+        let mut heirs = heirs(&files, &keys, &ended);
         let mut locked: Vec<Locked> = Vec::with_capacity(keys.len());
-        for (inode, (parties, sight)) in latest {
+        for (inode, Parties { exclusive, holders, waiters }) in files {
             let Some(key) = keys.get(&inode) else { continue };
-            let bytes: [u64; 2] = gate::offsets(key).into();
-            let at_gate: usize = bytes.iter().filter_map(|byte| sight.gate.get(byte)).sum();
-            elsewhere.retain(|byte, _| !bytes.contains(byte));
-            let Parties { exclusive, holders, waiters } = parties;
+            let (outer, inner) = gate::offsets(key);
+            let at_gate: usize = [outer, inner].iter().filter_map(|byte| gate.remove(byte)).sum();
             locked.push(Locked {
                 key: Some(*key),
-                exclusive: *exclusive,
-                holders: heirs.get(&inode).unwrap_or(holders).iter().copied().collect(),
-                waiters: waiters.iter().copied().collect(),
+                exclusive,
+                holders: heirs.remove(&inode).unwrap_or(holders).into_iter().collect(),
                 waiting: waiters.len() + at_gate,
+                waiters: waiters.into_iter().collect(),
             });
         }
         locked.sort_unstable_by_key(|locked| locked.key);
         // Whoever passed the gate for these was stopped before it asked for the lock.
-        let at_gate = elsewhere.into_values().filter(|waiting| *waiting > 0);
-        locked.extend(at_gate.map(|waiting| Locked {
+        locked.extend(gate.into_values().filter(|waiting| *waiting > 0).map(|waiting| Locked {
             key: None,
             exclusive: true,
             holders: Vec::new(),
@@ -86,35 +75,20 @@ impl Room {
     pub(super) fn kernel_holder(&self, at: &Spot) -> Option<u32> {
         let inode = self.fs.stat_path(&self.root, &at.path).ok()?.inode;
         let file = FileNumber { device: self.device().ok()?, inode };
-        (0..SIGHTS).find_map(|_| {
-            let mut list = KernelLock::list().ok()?.into_iter();
-            list.find(|lock| lock.file == file && !lock.waits)?.pid
-        })
+        let mut list = KernelLock::list().ok()?.into_iter();
+        list.find(|lock| lock.file == file && !lock.waits)?.pid
     }
 
-    /// Looks at the kernel's list until two looks agree, or often enough.
-    fn sights(&self) -> Result<Vec<Sight>, OpenError> {
+    fn look_at_locks(&self) -> Result<Sight, OpenError> {
         let device = self.device()?;
         let gate = match self.fs.stat_path(&self.root, Path::new(GATE)) {
             Ok(stat) => Some(stat.inode),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(self.io_error("stat", Path::new(GATE))(error).into()),
         };
-        let mut sights: Vec<Sight> = Vec::new();
-        for _ in 0..SIGHTS {
-            let list = KernelLock::list().map_err(|source| IoError {
-                operation: "read",
-                place: LOCKS.into(),
-                source,
-            })?;
-            let sight = Sight::of(list.iter().filter(|lock| lock.file.device == device), gate);
-            let settled = sights.last() == Some(&sight);
-            sights.push(sight);
-            if settled {
-                break;
-            }
-        }
-        Ok(sights)
+        let unlisted = |source| IoError { operation: "read", place: LOCKS.into(), source };
+        let list = KernelLock::list().map_err(unlisted)?;
+        Ok(Sight::of(list.iter().filter(|lock| lock.file.device == device), gate))
     }
 
     /// The device of the store in the kernel's list.
@@ -126,12 +100,11 @@ impl Room {
     /// Which sessions these files are of, and which of the processes have ended.
     fn name_files(
         &self,
-        files: &Latest<'_>,
+        files: &BTreeMap<u64, Parties>,
     ) -> Result<(BTreeMap<u64, Key>, BTreeSet<u32>), OpenError> {
         let (mut keys, mut tried) = (BTreeMap::new(), BTreeSet::new());
         let (mut ended, mut silent) = (BTreeSet::new(), BTreeSet::new());
-        let processes: BTreeSet<u32> =
-            files.values().flat_map(|(parties, _)| parties.everybody()).collect();
+        let processes: BTreeSet<u32> = files.values().flat_map(Parties::everybody).collect();
         for pid in processes {
             let open = match Process::of(pid) {
                 Process::Open(open) => open,
@@ -151,17 +124,19 @@ impl Room {
             }
         }
         // A file that those who have it open do not call a session's is none.
-        let mut left = files.clone();
-        left.retain(|inode, (parties, _)| {
-            !keys.contains_key(inode) && parties.everybody().any(|pid| silent.contains(&pid))
-        });
+        let mut left: BTreeSet<u64> = files
+            .iter()
+            .filter(|(_, parties)| parties.everybody().any(|pid| silent.contains(&pid)))
+            .map(|(inode, _)| *inode)
+            .filter(|inode| !keys.contains_key(inode))
+            .collect();
         if left.is_empty() {
             return Ok((keys, ended));
         }
         let mut entries = Entries::new(self)?;
         while let Some(entry) = entries.next(self) {
             if let Entry::Session { at, inode, .. } = entry
-                && left.contains_key(&inode)
+                && left.contains(&inode)
                 && self.inode_of(&at.key) == Some(inode)
             {
                 left.remove(&inode);
@@ -196,10 +171,14 @@ impl Sight {
                     let parties = sight.files.entry(inode).or_default();
                     if waits {
                         parties.waiters.insert(pid);
-                    } else {
-                        parties.holders.insert(pid);
-                        parties.exclusive = lock.exclusive;
+                        continue;
                     }
+                    if lock.exclusive || parties.exclusive {
+                        // The one before has let go meanwhile.
+                        parties.holders.clear();
+                    }
+                    parties.exclusive = lock.exclusive;
+                    parties.holders.insert(pid);
                 }
                 (LockKind::Range, _) if Some(inode) == gate => {
                     // Who waits for a byte follows its holder: counted anew if that comes twice.
@@ -216,7 +195,7 @@ impl Sight {
 /// Who holds the locks of processes that have ended: a child that one forked keeps the lock, and the
 /// kernel names the one that took it.
 fn heirs(
-    files: &Latest<'_>,
+    files: &BTreeMap<u64, Parties>,
     keys: &BTreeMap<u64, Key>,
     ended: &BTreeSet<u32>,
 ) -> BTreeMap<u64, BTreeSet<u32>> {
@@ -224,7 +203,7 @@ fn heirs(
     let orphaned: BTreeMap<Key, u64> = keys
         .iter()
         .filter(|(inode, _)| {
-            files.get(inode).is_some_and(|(parties, _)| !parties.holders.is_disjoint(ended))
+            files.get(inode).is_some_and(|parties| !parties.holders.is_disjoint(ended))
         })
         .map(|(inode, key)| (*key, *inode))
         .collect();
@@ -247,6 +226,3 @@ fn session_of(path: &Path) -> Option<Key> {
     let (key, grown) = parse_name(path.file_name()?.to_str()?)?;
     (!grown).then_some(key)
 }
-
-/// How often the kernel's list is looked at while it moves.
-const SIGHTS: usize = 4;
