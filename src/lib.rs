@@ -44,6 +44,11 @@
 //! [`FileStore`] for any number of processes of one machine, [`MemoryStore`] for one process. Another
 //! one implements [`Store`] and passes the conformance suite (feature `conformance`).
 //!
+//! # Operating
+//!
+//! [`Inventory`] looks through a store that serves, checks and repairs it, copies its sessions to
+//! another one, and says who holds which session. The command line is made of it.
+//!
 //! It is not a web framework, not a general database, and not an authentication library.
 
 mod access;
