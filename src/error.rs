@@ -285,6 +285,14 @@ pub enum ValueError {
     },
 }
 
+/// A payload is not in a format this version reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the payload cannot be read: {reason}")]
+pub struct PayloadError {
+    /// Why.
+    pub reason: &'static str,
+}
+
 /// Anything that can go wrong with a [`Session`](crate::Session).
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -347,6 +355,12 @@ pub enum StoreError {
     /// The directory holds other things and no store.
     #[error("{} is not empty and no session store; name an empty or a new directory", place.display())]
     NotAStore {
+        /// The directory.
+        place: PathBuf,
+    },
+    /// There is no store, and none was to be created.
+    #[error("{} holds no session store; name the directory of one", place.display())]
+    Missing {
         /// The directory.
         place: PathBuf,
     },

@@ -55,9 +55,7 @@ use crate::store::Store;
 ///
 /// ```
 /// use cloakroom::blocking::wait;
-/// use cloakroom::{
-///     Access, Adopted, Calling, Depth, Found, Hold, Inventory, OpenRequest, Walk,
-/// };
+/// use cloakroom::{Adopted, Calling, Depth, Found, Inventory, Walk};
 ///
 /// fn copy(from: &impl Inventory, to: &impl Inventory) -> Result<u64, Box<dyn std::error::Error>> {
 ///     let calling = Calling::Blocking;
@@ -70,17 +68,16 @@ use crate::store::Store;
 ///         }
 ///         for found in found.drain(..) {
 ///             let Found::Session(session) = found else { continue };
-///             let request = OpenRequest::new(Access::Snapshot, calling);
-///             let hold = wait(from.open(&session.key, request))?;
 ///             // It may have ended since.
-///             let Some(record) = hold.record() else { continue };
-///             let adopted = wait(to.adopt(&session.key, *record, hold.payload(), calling))?;
+///             let Some(look) = wait(from.look(&session.key, calling))? else { continue };
+///             let (record, payload) = (look.record, look.payload);
+///             let adopted = wait(to.adopt(&session.key, record, &payload, None, calling))?;
 ///             copied += u64::from(matches!(adopted, Adopted::Created | Adopted::Replaced));
 ///         }
 ///     }
 /// }
 /// # use cloakroom::blocking::Sessions;
-/// # use cloakroom::{MemoryStore, SessionId};
+/// # use cloakroom::{Access, MemoryStore, SessionId};
 /// # let (from, to, id) = (MemoryStore::new(), MemoryStore::new(), SessionId::generate()?);
 /// # let mut session = Sessions::new(from.clone()).open(&id, Access::Exclusive)?;
 /// # session.insert("visits", 1)?;
@@ -108,6 +105,20 @@ pub trait Inventory: Store {
         calling: Calling,
     ) -> impl Future<Output = Result<Self::Walk, OpenError>> + Send;
 
+    /// Looks at a session as it was last committed, also if it is expired and waits for the sweep.
+    ///
+    /// It takes no lock, waits for nobody and changes nothing: a damaged session stays where it is,
+    /// and one that is looked at was not used.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    fn look(
+        &self,
+        key: &Key,
+        calling: Calling,
+    ) -> impl Future<Output = Result<Option<Look>, OpenError>> + Send;
+
     /// Decides about a session that a walk found damaged: looks again under its lock, if that is
     /// free, and takes it out of service if the damage is real.
     ///
@@ -124,7 +135,9 @@ pub trait Inventory: Store {
     /// session's lock like a writer, [`LOCK_WAIT`](crate::limits::LOCK_WAIT) at most.
     ///
     /// A session of this store gives way only if it is the same life and older; see
-    /// [`Adopted::judge`]. Holds that were opened before meet it like any other commit.
+    /// [`Adopted::judge`]. Who took the session in before says with `known` at which version, and
+    /// nothing is done if it went on here or ended since. Holds that were opened before meet it like
+    /// any other commit.
     ///
     /// # Errors
     ///
@@ -135,6 +148,7 @@ pub trait Inventory: Store {
         key: &Key,
         record: Record,
         payload: &[u8],
+        known: Option<u64>,
         calling: Calling,
     ) -> impl Future<Output = Result<Adopted, CommitError>> + Send;
 
@@ -243,6 +257,17 @@ pub struct Summary {
     pub expired: bool,
 }
 
+/// What [`Inventory::look`] saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// As last committed and touched.
+    pub record: Record,
+    /// What was committed.
+    pub payload: Vec<u8>,
+    /// Whether its deadline has passed.
+    pub expired: bool,
+}
+
 /// What [`Inventory::repair`] did.
 #[derive(Debug)]
 pub enum Repaired {
@@ -265,13 +290,15 @@ pub enum Adopted {
     Kept,
     /// Nothing: another life stands under the key, created here.
     OtherLife,
+    /// Nothing: it was taken in before and ended here since.
+    Gone,
     /// Nothing: its deadline has passed.
     Expired,
 }
 
 impl Adopted {
-    /// What becomes of a session with this record where `found` stands at `now`. For stores to call,
-    /// under their protection.
+    /// What becomes of a session with this record where `found` stands at `now`, and where `known` is
+    /// the version at which it was taken in before. For stores to call, under their protection.
     ///
     /// Of two states of one life the later one has the higher version; of two of one version, the
     /// one whose id was renewed since; or else the one that was touched last. A renewed id does not
@@ -287,21 +314,29 @@ impl Adopted {
     /// let first =
     ///     Record { birth: 7, version: 1, created: now, accessed: now, lifetime, retired_until };
     /// let second = Record { version: 2, ..first };
-    /// assert_eq!(Adopted::judge(&second, Some(&first), now), Adopted::Replaced);
-    /// assert_eq!(Adopted::judge(&first, Some(&second), now), Adopted::Kept);
+    /// assert_eq!(Adopted::judge(&second, None, Some(&first), now), Adopted::Replaced);
+    /// assert_eq!(Adopted::judge(&first, None, Some(&second), now), Adopted::Kept);
     /// let other = Record { birth: 8, ..second };
-    /// assert_eq!(Adopted::judge(&other, Some(&first), now), Adopted::OtherLife);
+    /// assert_eq!(Adopted::judge(&other, None, Some(&first), now), Adopted::OtherLife);
+    /// assert_eq!(Adopted::judge(&second, Some(1), None, now), Adopted::Gone);
     /// ```
     #[must_use]
-    pub fn judge(record: &Record, found: Option<&Record>, now: Timestamp) -> Self {
+    pub fn judge(
+        record: &Record,
+        known: Option<u64>,
+        found: Option<&Record>,
+        now: Timestamp,
+    ) -> Self {
         let state = |record: &Record| {
             let Record { version, accessed, retired_until, .. } = *record;
             (version, retired_until.is_some(), accessed)
         };
         match found {
             _ if record.is_expired(now) => Self::Expired,
+            None if known.is_some() => Self::Gone,
             None => Self::Created,
             Some(found) if found.birth != record.birth => Self::OtherLife,
+            Some(found) if known.is_some_and(|known| found.version > known) => Self::Kept,
             Some(found) if found.retired_until.is_some() && record.retired_until.is_none() => {
                 Self::Kept
             }

@@ -73,13 +73,14 @@ mod store;
 mod sync;
 
 pub use access::{Access, Calling, OnConflict};
+pub use codec::Values;
 pub use error::{
-    CommitError, Conflict, Corrupt, Ended, Holder, IoError, LockTimeout, OpenError, SessionError,
-    StoreError, Unsupported, ValueError,
+    CommitError, Conflict, Corrupt, Ended, Holder, IoError, LockTimeout, OpenError, PayloadError,
+    SessionError, StoreError, Unsupported, ValueError,
 };
 pub use file::{Durability, FileHold, FileStore, FileStoreBuilder, FileWalk, Layout};
 pub use id::{Key, SessionId};
-pub use inventory::{Adopted, Depth, Found, Inventory, Locked, Repaired, Summary, Walk};
+pub use inventory::{Adopted, Depth, Found, Inventory, Locked, Look, Repaired, Summary, Walk};
 pub use memory::{MemoryHold, MemoryStore, MemoryWalk};
 pub use record::{Lifetime, Record};
 pub use seams::Timestamp;

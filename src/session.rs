@@ -149,8 +149,7 @@ impl<S: Store> Session<S> {
     ///
     /// [`ValueError::WrongType`](crate::ValueError::WrongType): what is stored is no `T`.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SessionError> {
-        let value = self.values.get(name).map(|bytes| codec::from_value(name, bytes));
-        Ok(value.transpose()?)
+        Ok(self.values.get(name)?)
     }
 
     /// Whether there is a value of this name.

@@ -215,6 +215,10 @@ mod a_store_is_found_wrong_that {
             "an_adoption_replaces_earlier_versions_of_the_same_life_alone",
         adopts_only_what_is_new: AdoptReplacesNothing
             "of_many_adoptions_at_once_the_latest_version_stands",
+        adopts_whatever_is_known: AdoptForgetsWhatIsKnown
+            "what_goes_on_or_ends_after_an_adoption_is_not_adopted_again",
+        looks_away_from_what_has_expired: LookHidesTheExpired
+            "a_look_sees_what_was_committed_and_what_is_over",
         adopts_no_touches: AdoptForgetsTouches
             "a_later_touch_is_adopted_without_a_new_version",
         extends_what_it_adopts: AdoptIsATouch

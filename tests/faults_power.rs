@@ -93,7 +93,8 @@ impl Bench {
             lifetime: never,
             retired_until: None,
         };
-        let adopt = |store: &FileStore| wait(store.adopt(&id, record, payload, Calling::Blocking));
+        let adopt =
+            |store: &FileStore| wait(store.adopt(&id, record, payload, None, Calling::Blocking));
         self.deed(&[(id, Some(payload))], adopt).map(drop)
     }
 

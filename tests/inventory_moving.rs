@@ -141,14 +141,15 @@ fn a_store_that_was_opened_before_a_fork_is_not_looked_through_in_the_child() {
             let refused = [
                 matches!(wait(store.walk(Depth::Current, calling)), Err(OpenError::Forked)),
                 matches!(wait(walk.next(1, &mut Vec::new())), Err(OpenError::Forked)),
+                matches!(wait(store.look(&keys[0], calling)), Err(OpenError::Forked)),
                 matches!(wait(store.repair(&keys[0], calling)), Err(OpenError::Forked)),
                 matches!(wait(store.locks(calling)), Err(OpenError::Forked)),
                 matches!(
-                    wait(store.adopt(&keys[0], record(9), b"", calling)),
+                    wait(store.adopt(&keys[0], record(9), b"", None, calling)),
                     Err(CommitError::Open(OpenError::Forked))
                 ),
             ];
-            i32::from(refused != [true; 5])
+            i32::from(refused != [true; 6])
         });
         assert_eq!(sys::wait_for(pid), sys::End::Exit(0));
     });
@@ -171,7 +172,7 @@ fn adopt(
     version: u64,
     payload: &[u8],
 ) -> Result<Adopted, CommitError> {
-    wait(store.adopt(&key(id), record(version), payload, Calling::Blocking))
+    wait(store.adopt(&key(id), record(version), payload, None, Calling::Blocking))
 }
 
 /// Fails one call of these methods.
@@ -281,7 +282,8 @@ fn records_with_the_strangest_numbers_are_adopted_or_refused() {
         ];
         for (kind, record) in strange.into_iter().enumerate() {
             let key = key(&format!("{index} {kind}"));
-            let adopted = wait(store.adopt(&key, record, b"strange", Calling::Blocking)).unwrap();
+            let adopted =
+                wait(store.adopt(&key, record, b"strange", None, Calling::Blocking)).unwrap();
             let seen = read(&store, &key, Access::Exclusive).unwrap();
             assert_eq!(seen.is_some(), adopted == Adopted::Created, "{record:?}");
             if seen.is_some() && record.retired_until.is_none() {

@@ -10,4 +10,4 @@ mod values;
 
 pub(crate) use payload::{decode, encode};
 pub(crate) use value::{from_value, to_value};
-pub(crate) use values::Values;
+pub use values::Values;

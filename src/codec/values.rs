@@ -1,13 +1,39 @@
 //! Encoded values by name, in few allocations: a request reads one or two of them.
 
+use std::fmt;
 use std::ops::Range;
 
-/// Encoded values by name, in the order of the names, so that equal maps have equal payloads.
+use serde::de::DeserializeOwned;
+
+use crate::error::{PayloadError, ValueError};
+
+/// The values of a session by name, without a session: for tools that show what a payload holds.
 ///
-/// Names and values lie one after the other in `bytes`. A value that is replaced or removed stays
-/// there, unseen, until the request ends.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Values {
+/// They are in the order of the names, so that equal maps have equal payloads.
+///
+/// # Examples
+///
+/// ```
+/// use cloakroom::blocking::{Sessions, wait};
+/// use cloakroom::{Access, Calling, Inventory, MemoryStore, SessionId, Values};
+///
+/// let store = MemoryStore::new();
+/// let sessions = Sessions::new(store.clone());
+/// let mut session = sessions.start()?;
+/// session.insert("visits", 1)?;
+/// session.commit()?;
+///
+/// if let Some(look) = wait(store.look(session.key(), Calling::Blocking))? {
+///     let values = Values::decode(&look.payload)?;
+///     assert!(values.names().eq(["visits"]));
+///     assert_eq!(values.get::<u32>("visits")?, Some(1));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+// Names and values lie one after the other in `bytes`. A value that is replaced or removed stays
+// there, unseen, until the request ends.
+#[derive(Clone, Default)]
+pub struct Values {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
 }
@@ -19,6 +45,30 @@ struct Entry {
 }
 
 impl Values {
+    /// The values of a payload.
+    ///
+    /// # Errors
+    ///
+    /// It is not in a format this version reads.
+    pub fn decode(payload: &[u8]) -> Result<Self, PayloadError> {
+        super::decode(payload).map_err(|reason| PayloadError { reason })
+    }
+
+    /// The value of this name; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ValueError::WrongType`]: what is stored is no `T`.
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ValueError> {
+        self.encoded(name).map(|bytes| super::from_value(name, bytes)).transpose()
+    }
+
+    /// The names of all values, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        // Every name was added as a string.
+        self.iter().map(|(name, _)| std::str::from_utf8(name).unwrap_or_default())
+    }
+
     pub(super) fn with_capacity(entries: usize, bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), entries: Vec::with_capacity(entries) }
     }
@@ -33,7 +83,7 @@ impl Values {
         true
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
+    pub(crate) fn encoded(&self, name: &str) -> Option<&[u8]> {
         self.find(name).ok().and_then(|index| self.entries.get(index)).map(|e| self.value(e))
     }
 
@@ -44,7 +94,7 @@ impl Values {
     /// Sets a value; says whether that changed anything.
     pub(crate) fn insert(&mut self, name: &str, value: &[u8]) -> bool {
         match self.find(name) {
-            Ok(_) if self.get(name) == Some(value) => false,
+            Ok(_) if self.encoded(name) == Some(value) => false,
             Ok(index) => {
                 let value = self.add(value);
                 if let Some(entry) = self.entries.get_mut(index) {
@@ -83,11 +133,6 @@ impl Values {
         self.entries.iter().map(|entry| (self.name(entry), self.value(entry)))
     }
 
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        // Every name was added as a string.
-        self.iter().map(|(name, _)| std::str::from_utf8(name).unwrap_or_default())
-    }
-
     fn find(&self, name: &str) -> Result<usize, usize> {
         self.entries.binary_search_by(|entry| self.name(entry).cmp(name.as_bytes()))
     }
@@ -104,6 +149,13 @@ impl Values {
 
     fn value(&self, entry: &Entry) -> &[u8] {
         self.bytes.get(entry.value.clone()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Values {
+    /// Names, never values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.names()).finish()
     }
 }
 
@@ -151,7 +203,7 @@ mod tests {
                     model.insert(name.clone(), value);
                 }
             }
-            assert_eq!(values.get(&name), model.get(&name).map(Vec::as_slice));
+            assert_eq!(values.encoded(&name), model.get(&name).map(Vec::as_slice));
             assert_eq!(values.len(), model.len());
         }
         assert!(values.iter().eq(model.iter().map(|(name, value)| (name.as_bytes(), &**value))));

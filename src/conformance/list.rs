@@ -153,6 +153,8 @@ macro_rules! __conformance_inventory_cases {
                 an_adopted_session_is_as_it_was_in_the_other_store [],
                 an_adopted_session_goes_on_from_its_version [],
                 an_adoption_replaces_earlier_versions_of_the_same_life_alone [],
+                what_goes_on_or_ends_after_an_adoption_is_not_adopted_again [],
+                a_look_sees_what_was_committed_and_what_is_over [],
                 an_adopted_session_ends_when_it_would_have_ended_in_the_other_store [],
                 a_later_touch_is_adopted_without_a_new_version [],
                 a_session_that_is_over_is_not_adopted [],

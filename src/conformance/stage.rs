@@ -9,7 +9,7 @@ use super::{Fixture, ManualClock};
 use crate::access::{Access, Calling};
 use crate::error::{CommitError, OpenError};
 use crate::id::{Key, SessionId};
-use crate::inventory::{Adopted, Depth, Found, Inventory, Locked, Summary, Walk as _};
+use crate::inventory::{Adopted, Depth, Found, Inventory, Locked, Look, Summary, Walk as _};
 use crate::record::{Lifetime, Record};
 use crate::seams::{Clock as _, Timestamp};
 use crate::store::{Condition, Hold, OpenRequest, Store, SweepBudget, Swept, Terms, Then};
@@ -341,13 +341,30 @@ impl<S: Inventory> Stage<S> {
         }
     }
 
+    /// An adoption by somebody who knows at which version the session was adopted before.
+    #[track_caller]
+    pub(super) fn adopt_again(&self, key: &Key, record: Record, known: u64) -> Adopted {
+        match self.wait(self.store().adopt(key, record, b"again", Some(known), self.calling)) {
+            Ok(adopted) => adopted,
+            Err(error) => panic!("the session could not be adopted: {error}"),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn look(&self, key: &Key) -> Option<Look> {
+        match self.wait(self.store().look(key, self.calling)) {
+            Ok(look) => look,
+            Err(error) => panic!("the session could not be looked at: {error}"),
+        }
+    }
+
     pub(super) fn try_adopt(
         &self,
         key: &Key,
         record: Record,
         payload: &[u8],
     ) -> Result<Adopted, CommitError> {
-        self.wait(self.store().adopt(key, record, payload, self.calling))
+        self.wait(self.store().adopt(key, record, payload, None, self.calling))
     }
 
     /// An adoption by a task, not polled yet.
@@ -357,7 +374,7 @@ impl<S: Inventory> Stage<S> {
         record: Record,
         payload: &'a [u8],
     ) -> Task<'a, S, Result<Adopted, CommitError>> {
-        Task::new(self, self.store().adopt(key, record, payload, Calling::Async))
+        Task::new(self, self.store().adopt(key, record, payload, None, Calling::Async))
     }
 
     #[track_caller]

@@ -22,6 +22,7 @@ impl Room {
         key: &Key,
         record: Record,
         payload: &[u8],
+        known: Option<u64>,
         calling: Calling,
     ) -> Result<Adopted, CommitError> {
         self.check_process()?;
@@ -35,7 +36,7 @@ impl Room {
             };
             let mut desk = Desk { lease, current: taken.current };
             let (room, at, payload) = (Arc::clone(self), at.clone(), payload.to_vec());
-            let adopt = move || desk.adopt(&room, &at, record, &payload);
+            let adopt = move || desk.adopt(&room, &at, record, &payload, known);
             match self.off_thread(calling, adopt).await? {
                 // Born in another process since nothing was found.
                 Err(CommitError::AlreadyExists { .. }) => {}
@@ -53,12 +54,13 @@ impl Desk {
         at: &Spot,
         record: Record,
         payload: &[u8],
+        known: Option<u64>,
     ) -> Result<Adopted, CommitError> {
         if payload.len() > PAYLOAD_MAX {
             return Err(CommitError::TooLarge { bytes: payload.len(), limit: PAYLOAD_MAX });
         }
         let found = self.current.as_ref().map(Current::record);
-        let adopted = Adopted::judge(&record, found, room.clock.now());
+        let adopted = Adopted::judge(&record, known, found, room.clock.now());
         match (adopted, self.lease.file.as_mut().zip(self.current.as_ref())) {
             (Adopted::Created, _) => {
                 let (file, current) = room.create(at, payload, record)?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, DirEntry, FileType};
 
+use super::COPIES;
 use super::description::is_description;
 use super::end::QUARANTINE;
 use super::gate::GATE;
@@ -133,7 +134,7 @@ impl Directory {
         if a_directory && room.layout.is_prefix(name, level) {
             return Name::Below(path);
         }
-        if level == 0 && (is_description(name) || name == GATE || name == QUARANTINE) {
+        if level == 0 && (is_description(name) || [GATE, QUARANTINE, COPIES].contains(&name)) {
             return Name::Kept;
         }
         Name::Foreign(path, irregular(file_type).unwrap_or("a file that is no session"))

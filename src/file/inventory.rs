@@ -1,13 +1,14 @@
 //! What a file store offers to its operator.
 
 use super::FileStore;
-use super::read::Seen;
+use super::read::{Contents, Seen};
 use super::walk::FileWalk;
 use crate::access::Calling;
 use crate::error::{CommitError, Corrupt, OpenError};
 use crate::id::Key;
-use crate::inventory::{Adopted, Depth, Inventory, Locked, Repaired};
+use crate::inventory::{Adopted, Depth, Inventory, Locked, Look, Repaired};
 use crate::record::Record;
+use crate::seams::OpenMode;
 use crate::sync::Arc;
 
 impl Inventory for FileStore {
@@ -19,6 +20,29 @@ impl Inventory for FileStore {
         calling: Calling,
     ) -> impl Future<Output = Result<FileWalk, OpenError>> + Send {
         FileWalk::start(&self.room, depth, calling)
+    }
+
+    async fn look(&self, key: &Key, _: Calling) -> Result<Option<Look>, OpenError> {
+        self.room.check_process()?;
+        let at = self.room.spot(key);
+        let looked = self.room.look_through(&at, || self.room.open(&at.path, OpenMode::Read))?;
+        let (current, expired) = match looked.seen {
+            Seen::Session(current) => (current, false),
+            Seen::Expired(current) => (current, true),
+            Seen::Absent => return Ok(None),
+            Seen::NeverWhole(reason) => {
+                match self.room.behind_the_mark(&at, looked.file.as_ref())? {
+                    Some(Contents::Session(current)) => (current, false),
+                    Some(Contents::Expired(current)) => (current, true),
+                    _ => {
+                        let (key, place) = (*key, self.room.place(&at.path));
+                        return Err(Corrupt { key, place, reason, quarantine: None }.into());
+                    }
+                }
+            }
+        };
+        let (record, payload) = (*current.record(), current.payload().to_vec());
+        Ok(Some(Look { record, payload, expired }))
     }
 
     async fn repair(&self, key: &Key, calling: Calling) -> Result<Repaired, OpenError> {
@@ -39,9 +63,10 @@ impl Inventory for FileStore {
         key: &Key,
         record: Record,
         payload: &[u8],
+        known: Option<u64>,
         calling: Calling,
     ) -> impl Future<Output = Result<Adopted, CommitError>> + Send {
-        self.room.adopt(key, record, payload, calling)
+        self.room.adopt(key, record, payload, known, calling)
     }
 
     async fn locks(&self, calling: Calling) -> Result<Vec<Locked>, OpenError> {

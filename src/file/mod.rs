@@ -34,6 +34,7 @@ mod write;
 
 use std::fmt;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::access::{Access, Calling};
@@ -148,6 +149,7 @@ impl FileStore {
             layout: None,
             durability: None,
             waiters_max: limits::WAITERS,
+            must_exist: false,
             fs: Arc::new(OsFileSystem),
             clock: Arc::new(OsClock),
             entropy: Arc::new(OsEntropy),
@@ -170,6 +172,13 @@ impl FileStore {
     #[must_use]
     pub fn durability(&self) -> Durability {
         self.room.durability
+    }
+
+    /// A directory in the store's own that the store leaves alone: for tools that copy into it and
+    /// note there how far they are. It is theirs to create.
+    #[must_use]
+    pub fn copies(&self) -> PathBuf {
+        self.room.root_path.join(COPIES)
     }
 
     /// Where the file of `key` is, or would be.
@@ -226,6 +235,7 @@ pub struct FileStoreBuilder {
     layout: Option<Layout>,
     durability: Option<Durability>,
     waiters_max: usize,
+    must_exist: bool,
     fs: Arc<dyn FileSystem>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -247,6 +257,25 @@ impl FileStoreBuilder {
     /// How many may wait for one session in this process; 1,024 unless told otherwise.
     pub const fn max_waiters(mut self, waiters: usize) -> Self {
         self.waiters_max = waiters;
+        self
+    }
+
+    /// Refuses to create the store: what is no store yet is [`StoreError::Missing`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cloakroom::{FileStore, StoreError};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let directory = directory.path().join("sessions");
+    /// let opened = FileStore::builder(&directory).must_exist().open();
+    /// assert!(matches!(opened, Err(StoreError::Missing { .. })));
+    /// assert!(!directory.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn must_exist(mut self) -> Self {
+        self.must_exist = true;
         self
     }
 
@@ -274,13 +303,20 @@ impl FileStoreBuilder {
     ///
     /// See [`StoreError`].
     pub fn open(self) -> Result<FileStore, StoreError> {
-        let Self { directory, layout, durability, waiters_max, fs, clock, entropy } = self;
+        let Self { directory, layout, durability, waiters_max, must_exist, fs, clock, entropy } =
+            self;
         if let Some(layout) = layout {
             layout.check()?;
         }
-        let root = open_root(&*fs, &directory)?;
+        let missing = || StoreError::Missing { place: directory.clone() };
+        let root = if must_exist {
+            enter_root(&directory, missing)?
+        } else {
+            create_root(&*fs, &directory)?
+        };
         let stands = match Description::load(&*fs, &root, &directory)? {
             Some(stands) => stands,
+            None if must_exist => return Err(missing()),
             None if is_empty(&*fs, &root, &directory)? => {
                 let new = Description {
                     layout: layout.unwrap_or_default(),
@@ -323,8 +359,25 @@ impl fmt::Debug for FileStoreBuilder {
 
 /// The one place where a path of the caller is followed, links included: the store is where the
 /// caller says. Below it no link is followed.
-fn open_root(fs: &dyn FileSystem, directory: &Path) -> Result<File, StoreError> {
-    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+fn open_root(directory: &Path) -> Result<File, IoError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).custom_flags(libc::O_DIRECTORY);
+    let failed = |source| IoError { operation: "open", place: directory.to_owned(), source };
+    options.open(directory).map_err(failed)
+}
+
+/// Opens a directory that may be `missing`.
+fn enter_root(directory: &Path, missing: impl Fn() -> StoreError) -> Result<File, StoreError> {
+    open_root(directory).map_err(|error| match error.source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing(),
+        _ => error.into(),
+    })
+}
+
+/// Opens a directory, and creates it if it is missing.
+fn create_root(fs: &dyn FileSystem, directory: &Path) -> Result<File, StoreError> {
+    use std::os::unix::fs::DirBuilderExt as _;
     let failed =
         |operation| move |source| IoError { operation, place: directory.to_owned(), source };
     let missing: Vec<&Path> = directory.ancestors().take_while(|path| !path.exists()).collect();
@@ -336,10 +389,11 @@ fn open_root(fs: &dyn FileSystem, directory: &Path) -> Result<File, StoreError> 
         let opened = File::open(parent).map_err(failed("open"))?;
         fs.sync_directory(&opened).map_err(failed("sync"))?;
     }
-    let mut options = std::fs::OpenOptions::new();
-    options.read(true).custom_flags(libc::O_DIRECTORY);
-    Ok(options.open(directory).map_err(failed("open"))?)
+    Ok(open_root(directory)?)
 }
+
+/// The directory in the root that is left to tools that copy into the store.
+const COPIES: &str = "copy";
 
 fn is_empty(fs: &dyn FileSystem, root: &File, directory: &Path) -> Result<bool, StoreError> {
     let failed = |source| IoError { operation: "list", place: directory.to_owned(), source };

@@ -215,7 +215,7 @@ impl Room {
 
     /// What stands behind the mark of a growth that a power cut undid: the path still leads to the
     /// file, as it never does otherwise once the mark is there.
-    fn behind_the_mark(
+    pub(super) fn behind_the_mark(
         &self,
         at: &Spot,
         file: Option<&File>,

@@ -6,7 +6,7 @@ use super::{MemoryStore, Shelf, Stored};
 use crate::access::{Access, Calling};
 use crate::error::{CommitError, OpenError};
 use crate::id::Key;
-use crate::inventory::{Adopted, Depth, Found, Inventory, Locked, Repaired, Summary, Walk};
+use crate::inventory::{Adopted, Depth, Found, Inventory, Locked, Look, Repaired, Summary, Walk};
 use crate::limits::PAYLOAD_MAX;
 use crate::queue::Mode;
 use crate::record::Record;
@@ -55,6 +55,17 @@ impl Inventory for MemoryStore {
         Ok(MemoryWalk { shelf: Arc::clone(&self.shelf), last: None })
     }
 
+    async fn look(&self, key: &Key, _: Calling) -> Result<Option<Look>, OpenError> {
+        self.shelf.check_process()?;
+        let found = self.shelf.sessions.lock().get(key).cloned();
+        let now = self.shelf.clock.now();
+        Ok(found.map(|Stored { record, payload }| Look {
+            expired: record.is_expired(now),
+            payload: payload.to_vec(),
+            record,
+        }))
+    }
+
     async fn repair(&self, _: &Key, _: Calling) -> Result<Repaired, OpenError> {
         self.shelf.check_process()?;
         Ok(Repaired::Sound)
@@ -65,6 +76,7 @@ impl Inventory for MemoryStore {
         key: &Key,
         record: Record,
         payload: &[u8],
+        known: Option<u64>,
         calling: Calling,
     ) -> Result<Adopted, CommitError> {
         self.shelf.check_process()?;
@@ -78,7 +90,7 @@ impl Inventory for MemoryStore {
         };
         let (found, _) = self.shelf.look(key);
         let found = found.as_ref().map(|found| &found.record);
-        let adopted = Adopted::judge(&record, found, self.shelf.clock.now());
+        let adopted = Adopted::judge(&record, known, found, self.shelf.clock.now());
         if matches!(adopted, Adopted::Created | Adopted::Replaced) {
             let stored = Stored { record, payload: payload.into() };
             self.shelf.sessions.lock().insert(*key, stored);

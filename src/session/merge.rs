@@ -20,7 +20,7 @@ pub(super) fn three_way(
     let mut merged = Values::default();
     let mut both = Vec::new();
     for name in names {
-        let [before, mine, theirs] = [base, mine, theirs].map(|values| values.get(name));
+        let [before, mine, theirs] = [base, mine, theirs].map(|values| values.encoded(name));
         let (i_changed, they_changed) = (mine != before, theirs != before);
         if (i_changed && (they_changed || they_cleared)) || (they_changed && cleared) {
             both.push(name.to_owned());

@@ -108,6 +108,10 @@ pub enum Bug {
     AdoptForgetsTouches,
     /// An adopted session was accessed just now.
     AdoptIsATouch,
+    /// An adoption does not care what the caller knows.
+    AdoptForgetsWhatIsKnown,
+    /// A look does not see what has expired.
+    LookHidesTheExpired,
     /// An adopted session of a renewed id can be written.
     AdoptForgetsTheGrace,
     /// An adoption makes a renewed id writable again.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::access::Access;
 use crate::conformance::stage::{Stage, assert_refused, key, number, to_number};
 use crate::error::CommitError;
-use crate::inventory::{Adopted, Inventory};
+use crate::inventory::{Adopted, Inventory, Look};
 use crate::limits::PAYLOAD_MAX;
 use crate::record::{Lifetime, Record};
 use crate::seams::Timestamp;
@@ -86,6 +86,48 @@ pub(in super::super) fn an_adoption_replaces_earlier_versions_of_the_same_life_a
     let ours = stage.put(&key, b"ours");
     assert_eq!(stage.adopt(&key, version(1_000), b"theirs"), Adopted::OtherLife);
     assert_eq!(stage.seen(&key), Some((ours, b"ours".to_vec())));
+}
+
+pub(in super::super) fn what_goes_on_or_ends_after_an_adoption_is_not_adopted_again<
+    S: Inventory,
+>(
+    stage: &Stage<S>,
+) {
+    for access in stage.writers() {
+        let (key, seventh) = (key(&format!("adopted for {access}")), record(stage));
+        let version = |version| Record { version, ..seventh };
+        stage.adopt(&key, seventh, b"seventh");
+        assert_eq!(stage.adopt_again(&key, version(10), 7), Adopted::Replaced, "it is as it was");
+        assert_eq!(stage.adopt_again(&key, version(12), 9), Adopted::Kept, "it is not as it was");
+        stage.commit(&mut stage.open(&key, access), b"ours").expect("nobody is in the way");
+        assert_eq!(stage.adopt_again(&key, version(12), 10), Adopted::Kept, "it went on here");
+        assert_eq!(stage.payload(&key).as_deref(), Some(&b"ours"[..]));
+        stage.destroy_key(&key);
+        assert_eq!(stage.adopt_again(&key, version(12), 10), Adopted::Gone, "it ended here");
+        stage.assert_absent(&key, "a destroyed session is not raised");
+        stage.put(&key, b"another");
+        assert_eq!(stage.adopt_again(&key, version(12), 10), Adopted::OtherLife);
+    }
+}
+
+pub(in super::super) fn a_look_sees_what_was_committed_and_what_is_over<S: Inventory>(
+    stage: &Stage<S>,
+) {
+    let (key, record) = (key("looked at"), record(stage));
+    assert_eq!(stage.look(&key), None);
+    stage.adopt(&key, record, b"payload");
+    let look = |expired| Some(Look { record, payload: b"payload".to_vec(), expired });
+    assert_eq!(stage.look(&key), look(false));
+    if stage.offers(Access::Exclusive) {
+        let mut hold = stage.open(&key, Access::Exclusive);
+        assert_eq!(stage.look(&key), look(false), "it waits for nobody");
+        stage.release(&mut hold);
+    }
+    stage.clock.advance(Duration::from_secs(20));
+    assert_eq!(stage.look(&key), look(true), "it is no use of the session");
+    stage.put(&key, b"another");
+    stage.destroy_key(&key);
+    assert_eq!(stage.look(&key), None);
 }
 
 pub(in super::super) fn an_adopted_session_ends_when_it_would_have_ended_in_the_other_store<
@@ -226,7 +268,7 @@ pub(in super::super) fn of_many_adoptions_at_once_the_latest_version_stands<S: I
                         let (store, record) = (stage.handle(version), version as u64);
                         let payload = number(record);
                         let record = Record { version: record, ..life };
-                        let adopting = store.adopt(&key, record, &payload, stage.calling);
+                        let adopting = store.adopt(&key, record, &payload, None, stage.calling);
                         stage.wait(adopting).expect("nobody is in the way for long");
                     }
                 });

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use cloakroom::seams::Clock as _;
 use cloakroom::{
-    Adopted, Calling, CommitError, Depth, Found, Inventory, Key, Locked, OpenError, Record,
+    Adopted, Calling, CommitError, Depth, Found, Inventory, Key, Locked, Look, OpenError, Record,
     Repaired, Summary, Walk,
 };
 
@@ -35,6 +35,14 @@ impl Inventory for Cabinet {
         Ok(CabinetWalk { cabinet: self.clone(), last: Bound::Unbounded })
     }
 
+    async fn look(&self, key: &Key, _: Calling) -> Result<Option<Look>, OpenError> {
+        let found = self.inside.lock().get(key).cloned();
+        Ok(found.map(|(record, payload)| {
+            let expired = self.inside.is_over(&record);
+            Look { record, payload, expired }
+        }))
+    }
+
     async fn repair(&self, _: &Key, _: Calling) -> Result<Repaired, OpenError> {
         Ok(Repaired::Sound)
     }
@@ -44,13 +52,14 @@ impl Inventory for Cabinet {
         key: &Key,
         record: Record,
         payload: &[u8],
+        known: Option<u64>,
         _: Calling,
     ) -> Result<Adopted, CommitError> {
         check_size(payload)?;
         let mut sessions = self.inside.lock();
         let found = sessions.get(key).map(|(found, _)| *found);
         let found = found.filter(|found| !self.inside.is_over(found));
-        let adopted = Adopted::judge(&record, found.as_ref(), self.inside.clock.now());
+        let adopted = Adopted::judge(&record, known, found.as_ref(), self.inside.clock.now());
         if matches!(adopted, Adopted::Created | Adopted::Replaced) {
             sessions.insert(*key, (record, payload.to_vec()));
         }

@@ -2,7 +2,7 @@
 
 use cloakroom::seams::Clock as _;
 use cloakroom::{
-    Access, Adopted, Calling, CommitError, Depth, Found, Hold as _, Inventory, Key, Locked,
+    Access, Adopted, Calling, CommitError, Depth, Found, Hold as _, Inventory, Key, Locked, Look,
     MemoryWalk, OpenError, OpenRequest, Record, Repaired, Store as _, Walk,
 };
 use std::sync::atomic::Ordering;
@@ -72,6 +72,11 @@ impl Inventory for Wrong {
         Ok(WrongWalk { store: self.clone(), inner, seen: Vec::new() })
     }
 
+    async fn look(&self, key: &Key, calling: Calling) -> Result<Option<Look>, OpenError> {
+        let look = self.inner.look(key, calling).await?;
+        Ok(look.filter(|look| self.bug != Bug::LookHidesTheExpired || !look.expired))
+    }
+
     async fn repair(&self, key: &Key, calling: Calling) -> Result<Repaired, OpenError> {
         if self.bug == Bug::RepairDestroys {
             let request = OpenRequest::new(Access::Exclusive, calling);
@@ -85,6 +90,7 @@ impl Inventory for Wrong {
         key: &Key,
         mut record: Record,
         payload: &[u8],
+        known: Option<u64>,
         calling: Calling,
     ) -> Result<Adopted, CommitError> {
         let look = OpenRequest::new(Access::Snapshot, calling);
@@ -113,7 +119,8 @@ impl Inventory for Wrong {
         }
         let cut = if self.bug == Bug::CutsLongPayloads { 64 << 10 } else { payload.len() };
         let payload = payload.get(..cut).unwrap_or(payload);
-        self.inner.adopt(key, record, payload, calling).await
+        let known = if self.bug == Bug::AdoptForgetsWhatIsKnown { None } else { known };
+        self.inner.adopt(key, record, payload, known, calling).await
     }
 
     async fn locks(&self, calling: Calling) -> Result<Vec<Locked>, OpenError> {
