@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::bench::SavedError;
 use crate::driver::OperationError;
 use crate::mode::Mode;
+use crate::operate::CopyError;
 use crate::replay::ReplayError;
 
 /// Why the command could not do its work.
@@ -91,6 +92,32 @@ pub enum CliError {
     /// This process was told nonsense by the one that started it.
     #[error("this command is started by other cloakroom commands: {0}")]
     Protocol(String),
+    /// Standard input could not be read.
+    #[error("failed to read standard input: {0}")]
+    Input(#[source] io::Error),
+    /// Standard input does not name sessions.
+    #[error("a line of standard input is too long to name a session; write one key or id per line")]
+    LineTooLong,
+    /// No session was named.
+    #[error("standard input names no session; write a key or an id")]
+    NothingNamed,
+    /// No such session.
+    #[error("no session {name}; give the `--namespace` of its application if you named its id")]
+    NoSession {
+        /// What it was called.
+        name: String,
+    },
+    /// Sessions could not be copied.
+    #[error(transparent)]
+    Copy(CopyError),
+    /// A file of the manual could not be written.
+    #[error("failed to write {}: {source}", place.display())]
+    Manual {
+        /// Which.
+        place: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The results could not be written.
     #[error("failed to write the results: {0}")]
     Output(#[source] io::Error),
@@ -103,6 +130,11 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// Whether all that failed is that nobody reads the results any more, as after `| head`.
+    pub fn is_reader_gone(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
     /// 2 where another command line would have worked, else 1.
     pub const fn exit_code(&self) -> u8 {
         match self {
@@ -111,7 +143,10 @@ impl CliError {
             | Self::NotOffered { .. }
             | Self::Saved { .. }
             | Self::Replay(_)
+            | Self::LineTooLong
+            | Self::NothingNamed
             | Self::Protocol(_) => 2,
+            Self::Copy(error) => error.exit_code(),
             Self::Store { source, .. } => match source {
                 StoreError::Io(_) => 1,
                 _ => 2,

@@ -102,6 +102,9 @@ fn end_now(mut leftovers: MutexGuard<'_, Leftovers>, signal: i32) -> ! {
         remove(directory);
     }
     progress::clear();
+    if let Some(line) = &leftovers.last_words {
+        output::complain(line);
+    }
     process::exit(SIGNALLED + signal);
 }
 
@@ -109,6 +112,11 @@ fn end_now(mut leftovers: MutexGuard<'_, Leftovers>, signal: i32) -> ! {
 pub fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
     let _leftovers = leftovers();
     work()
+}
+
+/// Has this said should the command be interrupted.
+pub fn at_end_say(line: &str) {
+    leftovers().last_words = Some(line.to_owned());
 }
 
 /// A process of this command. Dropping it ends the process.
@@ -182,10 +190,15 @@ struct Leftovers {
     children: Vec<Child>,
     directories: Vec<PathBuf>,
     unfinished: usize,
+    last_words: Option<String>,
 }
 
-static LEFTOVERS: Mutex<Leftovers> =
-    Mutex::new(Leftovers { children: Vec::new(), directories: Vec::new(), unfinished: 0 });
+static LEFTOVERS: Mutex<Leftovers> = Mutex::new(Leftovers {
+    children: Vec::new(),
+    directories: Vec::new(),
+    unfinished: 0,
+    last_words: None,
+});
 
 /// Told when an unfinished one is finished.
 static FINISHED: Condvar = Condvar::new();

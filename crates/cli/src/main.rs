@@ -1,7 +1,8 @@
 //! The cloakroom workbench: what does session locking cost, and what is lost without it?
 //!
 //! `replay` runs a recorded page load or an access log against the engine, `bench` measures access
-//! patterns, `stress` looks for lost updates and broken locks.
+//! patterns, `stress` looks for lost updates and broken locks. The rest
+//! are the tools of who operates a store.
 
 mod args;
 mod bench;
@@ -11,6 +12,7 @@ mod interrupt;
 mod machine;
 mod measure;
 mod mode;
+mod operate;
 mod processes;
 mod progress;
 mod replay;
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     }
     match ended {
         Ok(verdict) => verdict.into(),
+        Err(error) if error.is_reader_gone() => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&format!("error: {error}"));
             ExitCode::from(error.exit_code())
@@ -57,16 +60,18 @@ fn run(command: Command) -> Result<Verdict, CliError> {
         Command::Replay(args) => replay::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Stress(args) => stress::run(&args),
+        Command::Operate(tool) => operate::run(tool),
         Command::Worker => Ok(Verdict::Kept),
     }
 }
 
-/// What the figures say, and with it the exit status.
+/// What was found, and with it the exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    /// Every promise was kept.
+pub enum Verdict {
+    /// Every promise was kept, and everything asked for was done.
     Kept,
-    /// An access that promises it lost an update, operations failed, or two held one lock.
+    /// An access that promises it lost an update, two held one lock, a store is damaged, or a part of
+    /// what was asked for could not be done.
     Broken,
 }
 

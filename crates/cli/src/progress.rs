@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Does `work` while a bar shows how far it is: `done` of `total`.
+/// Does `work` while a bar shows how far it is: `done` of `total`, or `done` alone if `total` is 0.
 pub fn during<T>(
     label: &str,
     total: u64,
@@ -48,12 +48,13 @@ pub fn clear() {
 fn paint(label: &str, total: u64, done: u64, begun: Instant) {
     let mut bar = bar();
     let bar = bar.get_or_insert_with(|| {
-        ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
-            .with_style(style())
+        let (total, style) = if total == 0 { (None, counting()) } else { (Some(total), style()) };
+        ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr())
+            .with_style(style)
             .with_message(label.to_owned())
             .with_elapsed(begun.elapsed())
     });
-    bar.set_position(done.min(total));
+    bar.set_position(bar.length().map_or(done, |total| done.min(total)));
 }
 
 /// The one bar there is at a time, where an interrupt finds it, too.
@@ -66,6 +67,11 @@ fn style() -> ProgressStyle {
     ProgressStyle::with_template("{msg:<36!} [{bar:30}] {percent:>3} %, {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
+}
+
+fn counting() -> ProgressStyle {
+    ProgressStyle::with_template("{msg:<36!} {human_pos}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// When the command's first work began: the steps of a long one may be short.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom::{FileStore, MemoryStore};
+use cloakroom::{Durability, FileStore, Inventory, Layout, MemoryStore, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::args::Api;
@@ -31,6 +31,22 @@ impl StoreUrl {
             Some(("memory", "")) => Ok(Self::Memory),
             Some(("memory", _)) => Err("`memory:` takes nothing after the colon".to_owned()),
             _ => Err("no such store; write `file:DIR`, `file:` or `memory:`".to_owned()),
+        }
+    }
+
+    /// Reads the URL of a store that is there before and after the command: `file:DIR`.
+    pub fn parse_lasting(text: &str) -> Result<Self, String> {
+        match Self::parse(text) {
+            Ok(Self::Memory) => {
+                Err("`memory:` goes with its process, nobody else sees it; write `file:DIR`"
+                    .to_owned())
+            }
+            Ok(Self::File(None)) => Err("the directory is missing; write `file:DIR`".to_owned()),
+            Err(_) if !text.contains(':') && !text.is_empty() => {
+                Err(format!("a store is named by its URL; write `file:{text}`"))
+            }
+            Err(_) => Err("no such store; write `file:DIR`".to_owned()),
+            lasting => lasting,
         }
     }
 
@@ -63,6 +79,15 @@ pub struct Place {
     temporary: Option<TemporaryDirectory>,
 }
 
+/// What can be done with a store of any kind.
+pub trait Task {
+    /// What comes of it.
+    type Output;
+
+    /// Does it.
+    fn run<S: Inventory + Clone>(self, store: &S) -> Self::Output;
+}
+
 enum Handle {
     File(FileStore),
     Memory(MemoryStore),
@@ -89,11 +114,82 @@ impl Place {
         Ok(Self { url: url.clone(), resolved, handle, temporary })
     }
 
+    /// Opens a store that is there, and creates nothing.
+    pub fn open_existing(url: &StoreUrl) -> Result<Self, CliError> {
+        let StoreUrl::File(Some(directory)) = url else {
+            return Self::open(url);
+        };
+        let store = FileStore::builder(directory)
+            .must_exist()
+            .open()
+            .map_err(|source| CliError::Store { url: url.to_string(), source })?;
+        Ok(Self::of(url, Handle::File(store)))
+    }
+
+    fn of(url: &StoreUrl, handle: Handle) -> Self {
+        Self { url: url.clone(), resolved: url.clone(), handle, temporary: None }
+    }
+
+    /// Opens a store to copy to. Where there is none it is created: what is not said is as in `like`.
+    pub fn open_or_create(
+        url: &StoreUrl,
+        layout: Option<Layout>,
+        durability: Option<Durability>,
+        like: &Self,
+    ) -> Result<Self, CliError> {
+        let StoreUrl::File(Some(directory)) = url else {
+            return Self::open(url);
+        };
+        let mut builder = FileStore::builder(directory);
+        if let Some(layout) = layout {
+            builder = builder.layout(layout);
+        }
+        if let Some(durability) = durability {
+            builder = builder.durability(durability);
+        }
+        let opened = match builder.clone().must_exist().open() {
+            Err(StoreError::Missing { .. }) => {
+                if let Handle::File(like) = &like.handle {
+                    builder = builder.layout(layout.unwrap_or(like.layout()));
+                    builder = builder.durability(durability.unwrap_or(like.durability()));
+                }
+                builder.open()
+            }
+            opened => opened,
+        };
+        let store = opened.map_err(|source| CliError::Store { url: url.to_string(), source })?;
+        Ok(Self::of(url, Handle::File(store)))
+    }
+
+    /// Does a task that is the same for stores of any kind.
+    pub fn with<T: Task>(&self, task: T) -> T::Output {
+        match &self.handle {
+            Handle::File(store) => task.run(store),
+            Handle::Memory(store) => task.run(store),
+        }
+    }
+
     /// What runs operations on it, and waits at most so long for a lock.
     pub fn driver(&self, api: Api, lock_wait: Duration) -> Arc<dyn Driver> {
         match &self.handle {
             Handle::File(store) => driver::of(store.clone(), api, lock_wait),
             Handle::Memory(store) => driver::of(store.clone(), api, lock_wait),
+        }
+    }
+
+    /// The directory where copies into it note what they did; none: the store has no place for it.
+    pub fn copies(&self) -> Option<PathBuf> {
+        match &self.handle {
+            Handle::File(store) => Some(store.copies()),
+            Handle::Memory(_) => None,
+        }
+    }
+
+    /// Whether each commit is on the medium when it returns.
+    pub fn is_durable(&self) -> bool {
+        match &self.handle {
+            Handle::File(store) => store.durability() == Durability::Power,
+            Handle::Memory(_) => false,
         }
     }
 

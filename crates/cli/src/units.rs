@@ -14,6 +14,9 @@ const SECONDS_MAX: f64 = 86_400.0;
 /// A thousand years in 30 milliseconds.
 const SPEED_MAX: f64 = 1e12;
 
+/// More than any disk, and a whole number still.
+const BYTES_MAX: f64 = 1e15;
+
 /// The smallest payload holds the counter.
 pub const PAYLOAD_MIN: usize = 8;
 
@@ -101,18 +104,7 @@ pub fn parse_speed(text: &str) -> Result<f64, String> {
 
 /// A size of a session: `256`, `4KiB`, `1MB`.
 pub fn parse_payload(text: &str) -> Result<usize, String> {
-    let (number, unit) = split(text)?;
-    let factor = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1.0,
-        "k" | "kib" => 1024.0,
-        "kb" => 1_000.0,
-        "m" | "mib" => 1024.0 * 1024.0,
-        "mb" => 1_000_000.0,
-        _ => {
-            return Err(format!("unknown unit `{unit}`; write `256`, `4KiB` or `1MB`"));
-        }
-    };
-    let bytes = number * factor;
+    let bytes = bytes(text)?;
     // Room for names and framing of the values, so that any accepted size can be stored.
     let limit = limits::PAYLOAD_MAX - 4096;
     if bytes.fract() != 0.0 || bytes < PAYLOAD_MIN as f64 || bytes > limit as f64 {
@@ -124,6 +116,46 @@ pub fn parse_payload(text: &str) -> Result<usize, String> {
         reason = "whole, positive and within the limit"
     )]
     Ok(bytes as usize)
+}
+
+/// A number of bytes: `512`, `4KiB`, `1.5GB`.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let bytes = bytes(text)?;
+    if bytes.fract() != 0.0 || bytes > BYTES_MAX {
+        return Err("must be a whole number of bytes, and no more than a disk holds".to_owned());
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole, positive and within the limit"
+    )]
+    Ok(bytes as u64)
+}
+
+/// A stretch of time as people name it: `90s`, `12h`, `7d`, `1d 12h`.
+pub fn parse_age(text: &str) -> Result<Duration, String> {
+    text.parse::<jiff::Span>()
+        .and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()))
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| "write a number and its unit: `90s`, `12h`, `7d` or `2w`".to_owned())
+}
+
+fn bytes(text: &str) -> Result<f64, String> {
+    let (number, unit) = split(text)?;
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kib" => 1024.0,
+        "kb" => 1_000.0,
+        "m" | "mib" => 1024.0 * 1024.0,
+        "mb" => 1_000_000.0,
+        "g" | "gib" => 1024.0 * 1024.0 * 1024.0,
+        "gb" => 1_000_000_000.0,
+        _ => {
+            return Err(format!("unknown unit `{unit}`; write `256`, `4KiB` or `1MB`"));
+        }
+    };
+    Ok(number * factor)
 }
 
 fn split(text: &str) -> Result<(f64, &str), String> {
@@ -146,6 +178,34 @@ pub fn human(duration: Duration) -> String {
         1_000_000_000..120_000_000_000 => format!("{} s", three_digits(seconds)),
         120_000_000_000..7_200_000_000_000 => format!("{} min", three_digits(seconds / 60.0)),
         _ => format!("{} h", three_digits(seconds / 3_600.0)),
+    }
+}
+
+/// A stretch of time from seconds to years, in the two units that suit it best.
+pub fn human_age(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{minutes} min {} s", seconds % 60),
+        3_600..86_400 => format!("{hours} h {minutes} min"),
+        86_400..8_640_000 => format!("{days} d {hours} h"),
+        _ => format!("{} d", grouped(days)),
+    }
+}
+
+/// A number of bytes with three digits and the unit that suits it.
+pub fn human_bytes(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut number = bytes as f64;
+    let mut unit = 0;
+    while number >= 999.5 && unit + 1 < units.len() {
+        number /= 1024.0;
+        unit += 1;
+    }
+    match units.get(unit) {
+        Some(unit) if bytes >= 1_000 => format!("{} {unit}", three_digits(number)),
+        _ => format!("{bytes} B"),
     }
 }
 
@@ -244,6 +304,36 @@ mod tests {
         ] {
             assert!(refused.as_ref().is_err_and(|error| error.contains(bound)), "{refused:?}");
         }
+    }
+
+    #[test]
+    fn ages_are_written_as_people_say_them() {
+        assert_eq!(parse_age("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_age("7d"), Ok(Duration::from_secs(7 * 86_400)));
+        assert_eq!(parse_age("2w"), Ok(Duration::from_secs(14 * 86_400)));
+        assert_eq!(parse_age("1d 12h"), Ok(Duration::from_secs(36 * 3_600)));
+        for nonsense in ["", "7", "d", "-7d", "7 parsecs", "∞", "999999999999999999999d"] {
+            assert!(parse_age(nonsense).is_err(), "{nonsense}");
+        }
+        assert_eq!(human_age(Duration::from_millis(59_999)), "59 s");
+        assert_eq!(human_age(Duration::from_secs(125)), "2 min 5 s");
+        assert_eq!(human_age(Duration::from_secs(86_399)), "23 h 59 min");
+        assert_eq!(human_age(Duration::from_secs(90_000)), "1 d 1 h");
+        assert_eq!(human_age(Duration::from_secs(u64::MAX)), "213,503,982,334,601 d");
+    }
+
+    #[test]
+    fn bytes_are_written_as_people_say_them() {
+        assert_eq!(parse_bytes("0"), Ok(0));
+        assert_eq!(parse_bytes("2GiB"), Ok(2 << 30));
+        assert!(parse_bytes("-1").is_err() && parse_bytes("1TB").is_err());
+        assert!(parse_bytes("9999999999999999GB").is_err());
+        assert_eq!(human_bytes(0), "0 B");
+        assert_eq!(human_bytes(999), "999 B");
+        assert_eq!(human_bytes(1_023), "1.00 KiB");
+        assert_eq!(human_bytes(1_536), "1.50 KiB");
+        assert_eq!(human_bytes(1_047_553), "1.00 MiB");
+        assert_eq!(human_bytes(u64::MAX), "16.0 EiB");
     }
 
     #[test]

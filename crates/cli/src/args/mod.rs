@@ -1,6 +1,7 @@
 //! The arguments. Their help is the command's manual, so each subcommand ends with examples.
 
 mod bench;
+pub mod operate;
 mod replay;
 mod stress;
 
@@ -14,7 +15,8 @@ pub use self::stress::StressArgs;
 /// The workbench of the cloakroom session store.
 ///
 /// A page fires ten Ajax calls, all with one session cookie. With a lock per session they queue;
-/// without a lock they overwrite each other. This command shows what your own page pays.
+/// without a lock they overwrite each other. This command shows what your own page pays. And it looks
+/// into a store that serves, and takes care of it.
 #[derive(Debug, Parser)]
 #[command(name = "cloakroom", version, after_long_help = EXIT_STATUS, max_term_width = 100)]
 pub struct Args {
@@ -35,6 +37,9 @@ pub enum Command {
     /// Try to break a store; the exit status is the verdict
     #[command(after_long_help = stress::EXAMPLES)]
     Stress(StressArgs),
+    /// What operators do to a store
+    #[command(flatten)]
+    Operate(operate::Tool),
     /// One process of a run; started by the others
     #[command(hide = true)]
     Worker,
@@ -70,5 +75,5 @@ pub enum Format {
 }
 
 const EXIT_STATUS: &str = "\
-Exit status: 0 done; 1 an access that promises it lost an update, or operations failed; \
-2 wrong use.";
+Exit status: 0 done; 1 an access that promises it lost an update, operations failed, or a store is \
+damaged; 2 wrong use.";

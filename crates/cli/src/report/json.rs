@@ -60,11 +60,16 @@ impl<'a, R: Serialize> Document<'a, R> {
 
     /// Writes it.
     pub fn print(&self) -> Result<(), CliError> {
-        let mut text =
-            serde_json::to_string_pretty(self).map_err(|error| CliError::Output(error.into()))?;
-        text.push('\n');
-        output::say(&text)
+        print(self)
     }
+}
+
+/// Writes a document to standard output.
+pub fn print(document: &impl Serialize) -> Result<(), CliError> {
+    let mut text =
+        serde_json::to_string_pretty(document).map_err(|error| CliError::Output(error.into()))?;
+    text.push('\n');
+    output::say(&text)
 }
 
 /// The figures of one run.

@@ -1,0 +1,69 @@
+//! `sweep`.
+
+use std::time::Duration;
+
+use cloakroom::{Access, SessionId};
+
+use crate::common::session_files;
+use crate::store::{TestStore, put};
+
+#[test]
+fn expired_sessions_go_and_the_others_stay() {
+    let store = TestStore::new();
+    store.fill(10);
+    for number in 0..5 {
+        store.expired(&format!("old{number}"));
+    }
+    let ended = store.tool("sweep", &["--dry-run"]);
+    assert_eq!(ended.stdout, "15 examined, 5 would be removed\n", "{}", ended.stderr);
+    assert_eq!(session_files(&store.directory), 15);
+    let ended = store.tool("sweep", &[]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "15 examined, 5 removed\n"));
+    assert_eq!(session_files(&store.directory), 10);
+    let document = store.tool("sweep", &["--format", "json"]).document();
+    assert_eq!(document["examined"], 10);
+    assert_eq!(document["removed"], 0);
+    assert_eq!(document["complete"], true);
+}
+
+#[test]
+fn a_budget_ends_it_early() {
+    let store = TestStore::new();
+    store.fill(30);
+    for more in [&["--dry-run"][..], &[]] {
+        let document = store
+            .tool("sweep", &[&["--budget", "7", "--format", "json"], more].concat())
+            .document();
+        assert_eq!(document["examined"], 7);
+        assert_eq!(document["complete"], false);
+    }
+    let ended = store.tool("sweep", &["--budget", "7"]);
+    assert_eq!(ended.stdout, "7 examined, 0 removed; more of the store is left\n");
+}
+
+#[test]
+fn what_a_killed_growth_left_goes_too() {
+    let store = TestStore::new();
+    let key = store.put("a", "x", 1);
+    let left = format!("{}.new", store.store.place(&key).display());
+    std::fs::write(&left, "half").unwrap();
+    let ended = store.tool("sweep", &["--dry-run"]);
+    assert_eq!(ended.stdout, "2 examined, 1 would be removed\n", "{}", ended.stderr);
+    assert_eq!(store.tool("sweep", &[]).code, Some(0));
+    assert!(!std::path::Path::new(&left).exists());
+    assert!(store.store.place(&key).exists());
+}
+
+#[test]
+fn an_expired_session_in_use_is_left_alone() {
+    let store = TestStore::new();
+    // Its holder's clock is behind, so it was taken while it lived.
+    store.back(Duration::from_secs(100));
+    let brief = store.sessions_for(Duration::from_secs(50));
+    put(&brief, "brief", "x", 1);
+    let held = brief.open(&SessionId::from("brief"), Access::Exclusive).unwrap();
+    let ended = store.tool("sweep", &[]);
+    assert_eq!(ended.stdout, "1 examined, 0 removed, 1 left, as they are in use\n");
+    drop(held);
+    assert_eq!(store.tool("sweep", &[]).stdout, "1 examined, 1 removed\n");
+}
