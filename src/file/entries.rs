@@ -27,8 +27,10 @@ pub(super) struct Entries {
 struct Directory {
     path: PathBuf,
     handle: File,
-    list: Dir,
+    list: List,
 }
+
+type List = Box<dyn Iterator<Item = rustix::io::Result<DirEntry>> + Send>;
 
 /// What was met.
 pub(super) enum Entry<'a> {
@@ -63,12 +65,27 @@ impl Entries {
         Ok(Self { path: vec![root] })
     }
 
+    /// The same from a directory on that is another each time. So many short-lived processes that
+    /// look at a few sessions each get everywhere.
+    pub(super) fn from_anywhere(room: &Room) -> Result<Self, IoError> {
+        let mut entries = Self::new(room)?;
+        let mut random = [0; 8];
+        let is_spread = room.layout.levels > 0;
+        if let Some(root) = entries.path.first_mut()
+            && is_spread
+            && room.entropy.fill(&mut random).is_ok()
+        {
+            root.rotate(u64::from_le_bytes(random));
+        }
+        Ok(entries)
+    }
+
     /// The next entry; `None` at the end.
     pub(super) fn next(&mut self, room: &Room) -> Option<Entry<'_>> {
         loop {
             let level = u8::try_from(self.path.len()).unwrap_or(u8::MAX).saturating_sub(1);
             let directory = self.path.last_mut()?;
-            let name = match directory.list.read() {
+            let name = match directory.list.next() {
                 Some(Ok(entry)) => directory.classify(room, level, &entry),
                 ended => {
                     let Directory { path, .. } = self.path.pop()?;
@@ -104,8 +121,16 @@ impl Directory {
     fn open(room: &Room, path: PathBuf) -> io::Result<Self> {
         let place = if path.as_os_str().is_empty() { Path::new(".") } else { &path };
         let handle = room.open(place, OpenMode::Directory)?;
-        let list = room.fs.list(&handle)?;
-        Ok(Self { path, handle, list })
+        let list: Dir = room.fs.list(&handle)?;
+        Ok(Self { path, handle, list: Box::new(list) })
+    }
+
+    /// Begins with another entry. An error stays at the end.
+    fn rotate(&mut self, number: u64) {
+        let (mut listed, failed): (Vec<_>, Vec<_>) = self.list.by_ref().partition(Result::is_ok);
+        let first = usize::try_from(number % (listed.len() as u64).max(1)).unwrap_or(0);
+        listed.rotate_left(first);
+        self.list = Box::new(listed.into_iter().chain(failed));
     }
 
     /// What this name stands for, so many levels below the root.

@@ -27,7 +27,7 @@ impl Room {
         while swept.examined < budget.sessions {
             let entries = match &mut *cursor {
                 Some(entries) => entries,
-                none => none.insert(Entries::new(self)?),
+                none => none.insert(Entries::from_anywhere(self)?),
             };
             let verdict = match entries.next(self) {
                 None => {

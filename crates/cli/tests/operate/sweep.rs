@@ -42,6 +42,16 @@ fn a_budget_ends_it_early() {
 }
 
 #[test]
+fn small_budgets_of_many_processes_get_everywhere() {
+    let store = TestStore::new();
+    store.fill(20);
+    let expired = store.store.place(&store.expired("old"));
+    // Each finds it with one chance in five, wherever it begins.
+    let sweep = |_| store.tool("sweep", &["--budget", "5"]).code == Some(0) && !expired.exists();
+    assert!((0..200).any(sweep));
+}
+
+#[test]
 fn what_a_killed_growth_left_goes_too() {
     let store = TestStore::new();
     let key = store.put("a", "x", 1);

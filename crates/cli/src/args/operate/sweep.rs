@@ -27,4 +27,5 @@ Examples:
   cloakroom sweep file:/srv/sessions --dry-run
 
 Expired sessions end without it; the sweep gives their space back. It never touches a session in use.
+With a budget each sweep begins somewhere else, so that many small ones get everywhere.
 Exit status 1 if something could not be removed.";
