@@ -34,11 +34,11 @@ impl Target {
         Ok(None)
     }
 
-    /// What to call it.
+    /// What to call it, after `no session`.
     pub fn name(&self) -> String {
         match self.keys.as_slice() {
-            [key, of_id] => format!("{key}, and none of the key {of_id}, which it has as an id"),
-            [of_id] => format!("the given id, which has the key {of_id}"),
+            [key, of_id] => format!("of the key {key}, nor of that as an id (its key is {of_id})"),
+            [of_id] => format!("of this id (its key is {of_id})"),
             _ => String::new(),
         }
     }

@@ -56,13 +56,13 @@ impl Trouble {
         let Self { damaged, unreadable, .. } = *self;
         if damaged > 0 {
             complain(&format!(
-                "note: {} damaged, and not in the list; `cloakroom verify --repair {url}` takes \
-                 them out of service",
+                "note: damaged, and left out here: {}; `cloakroom verify --repair {url}` takes such \
+                 sessions out of service",
                 grouped(damaged)
             ));
         }
         if unreadable > 0 {
-            complain(&format!("note: {} could not be read", grouped(unreadable)));
+            complain(&format!("note: unreadable, and left out here: {}", grouped(unreadable)));
         }
     }
 }

@@ -1,14 +1,12 @@
 //! What is done about one session.
 
-use std::time::SystemTime;
-
 use cloakroom::blocking::wait;
 use cloakroom::{
     Access, Adopted, Calling, CommitError, Hold, Inventory, Key, Look, OpenError, OpenRequest,
-    Record, Summary, Timestamp,
+    Summary,
 };
 
-use super::journal::Entry;
+use super::entry::Entry;
 use super::pass::{Copier, Pass};
 use crate::error::CliError;
 use crate::operate::failed;
@@ -114,13 +112,7 @@ impl<F: Inventory, T: Inventory> Copier<'_, F, T> {
                 return Ok(None);
             }
         };
-        let entry = Entry {
-            birth: record.birth,
-            taken: record.version,
-            given,
-            deadline: deadline(&record),
-            seen: pass.number,
-        };
+        let entry = Entry::new(&record, given, pass.number);
         self.note(key, entry)?;
         Ok(Some(entry))
     }
@@ -214,25 +206,4 @@ impl<F: Inventory, T: Inventory> Copier<'_, F, T> {
             error => Err(failed(task)(error)),
         }
     }
-}
-
-impl Entry {
-    /// Whether nothing is to be done about a session that stands so in FROM.
-    fn covers(&self, record: &Record) -> bool {
-        let as_taken = self.taken == record.version && self.deadline == deadline(record);
-        self.birth == record.birth && (as_taken || self.is_ended())
-    }
-
-    /// Whether the session, as it was copied, has reached its deadline.
-    fn ran_out(&self) -> bool {
-        self.deadline <= Timestamp::from(SystemTime::now())
-    }
-
-    const fn ended(&self) -> Self {
-        Self { given: Self::ENDED, ..*self }
-    }
-}
-
-fn deadline(record: &Record) -> Timestamp {
-    record.deadline().unwrap_or(Timestamp::MAX)
 }

@@ -16,9 +16,11 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use cloakroom::{Key, SessionId, Timestamp};
+use cloakroom::{Key, SessionId};
 use serde::{Deserialize, Serialize};
 
+use super::believed::{Believed, Trust};
+use super::entry::Entry;
 use super::error::{CopyError, at};
 use super::line::{Line, RECORD};
 
@@ -28,40 +30,6 @@ pub struct Journal {
     file: File,
     place: PathBuf,
     entries: HashMap<Key, Entry>,
-}
-
-/// What was done about a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Of which life.
-    pub birth: u64,
-    /// The version of FROM that was last dealt with.
-    pub taken: u64,
-    /// The version that the copy put into TO; [`Entry::ENDED`]: it has no business there any more.
-    pub given: u64,
-    /// When the session of FROM was to end, as it was last seen.
-    pub deadline: Timestamp,
-    /// In which pass it was last seen in FROM. Not kept in the file.
-    pub seen: u32,
-}
-
-impl Entry {
-    /// No version: the copy has ended.
-    pub const ENDED: u64 = u64::MAX;
-
-    /// Whether the copy of the session has ended, in whatever way.
-    pub const fn is_ended(&self) -> bool {
-        self.given == Self::ENDED
-    }
-}
-
-/// When a session that was stored outlives a power cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// At once.
-    Always,
-    /// When the copy has synced it.
-    Synced,
 }
 
 impl Journal {
@@ -211,40 +179,6 @@ fn check(head: &[u8]) -> Result<(), String> {
             "has format {cloakroom_copy}, this version reads {FORMAT}; use the version that wrote it"
         )),
         Err(_) => Err("is damaged; remove it to copy afresh".to_owned()),
-    }
-}
-
-/// The notes that can be believed.
-struct Believed {
-    trust: Trust,
-    entries: HashMap<Key, Entry>,
-    /// Those that a power cut may have made untrue.
-    loose: Vec<Key>,
-    boot: Option<u64>,
-}
-
-impl Believed {
-    fn new(trust: Trust) -> Self {
-        Self { trust, entries: HashMap::new(), loose: Vec::new(), boot: None }
-    }
-
-    fn add(&mut self, line: Line) {
-        match line {
-            Line::Note(key, entry) => {
-                self.entries.insert(key, entry);
-                if self.trust == Trust::Synced {
-                    self.loose.push(key);
-                }
-            }
-            Line::Synced => self.loose.clear(),
-            Line::Begun { boot } if self.boot == Some(boot) => {}
-            Line::Begun { boot } => {
-                self.boot = Some(boot);
-                for key in self.loose.drain(..) {
-                    self.entries.remove(&key);
-                }
-            }
-        }
     }
 }
 

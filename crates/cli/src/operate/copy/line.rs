@@ -3,7 +3,7 @@
 use cloakroom::{Key, Timestamp};
 use flate2::Crc;
 
-use super::journal::Entry;
+use super::entry::Entry;
 
 /// A record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

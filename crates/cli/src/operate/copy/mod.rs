@@ -6,7 +6,9 @@
 //! session's lock by [`Inventory::adopt`]: a copy is replaced only as long as it stands as this command
 //! left it, so what goes on in TO is never overwritten.
 
+mod believed;
 mod carry;
+mod entry;
 mod error;
 mod journal;
 mod line;
@@ -17,8 +19,9 @@ use std::path::{Path, PathBuf};
 
 use cloakroom::Inventory;
 
+use self::believed::Trust;
 pub use self::error::CopyError;
-use self::journal::{Journal, Trust};
+use self::journal::Journal;
 use self::pass::Copier;
 use self::report::Report;
 use crate::Verdict;

@@ -8,7 +8,8 @@ use std::thread;
 use cloakroom::blocking::wait;
 use cloakroom::{Calling, Depth, Found, Inventory, Summary, Walk};
 
-use super::journal::{Entry, Journal};
+use super::entry::Entry;
+use super::journal::Journal;
 use super::report::Tally;
 use crate::error::CliError;
 use crate::operate::failed;
