@@ -8,13 +8,13 @@ use std::fs;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use cloakroom::blocking::wait;
 use cloakroom::{
-    Access, Adopted, Calling, CommitError, Depth, Durability, FileStore, Found, Inventory as _,
-    Key, Layout, Lifetime, OpenError, Record, Timestamp, Walk as _,
+    Access, Adopted, Calling, CommitError, Depth, Durability, FileStore, Found, Hold as _,
+    Inventory as _, Key, Layout, Lifetime, OpenError, Record, Timestamp, Walk as _,
 };
 use rig::tap::{Answer, Call, Method, Tap, Tapped};
 use rig::{child, commit, key, open, put, read, sys};
@@ -292,4 +292,61 @@ fn records_with_the_strangest_numbers_are_adopted_or_refused() {
             }
         }
     }
+}
+
+/// Takes all sessions of one store into the other, as `cloakroom copy` does.
+fn copy(from: &FileStore, to: &FileStore) {
+    for found in rig::walk(from, Depth::Current).unwrap() {
+        let Found::Session(session) = found else { continue };
+        let hold = open(from, &session.key, Access::Snapshot).unwrap();
+        let Some(record) = hold.record() else { continue };
+        let adopting = to.adopt(&session.key, *record, hold.payload(), None, Calling::Blocking);
+        let adopted = wait(adopting).unwrap();
+        assert_ne!(adopted, Adopted::OtherLife);
+    }
+}
+
+#[test]
+fn a_store_is_copied_to_another_layout_while_it_is_written() {
+    let directory = rig::directory();
+    let (from, keys) = filled(&directory.path().join("from"), Layout::default(), 40);
+    let (to, _) = filled(&directory.path().join("to"), Layout { levels: 2, digits: 1 }, 0);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for count in 0_usize.. {
+                if done.load(Ordering::Acquire) {
+                    break;
+                }
+                // Its length says its version; growths happen, too.
+                let mut hold = open(&from, &keys[count % 40], Access::Exclusive).unwrap();
+                let version = hold.record().unwrap().version + 1;
+                commit(&mut hold, &vec![b'x'; usize::try_from(version % 2_000).unwrap()]).unwrap();
+            }
+        });
+        let mut versions = vec![0; keys.len()];
+        for _ in 0..30 {
+            copy(&from, &to);
+            for (key, before) in keys.iter().zip(&mut versions) {
+                let hold = open(&to, key, Access::Snapshot).unwrap();
+                let version = hold.record().unwrap().version;
+                assert!(version >= *before, "it went back from {before} to {version}");
+                if version > 1 {
+                    assert_eq!(hold.payload().len() as u64, version % 2_000);
+                }
+                *before = version;
+            }
+        }
+        done.store(true, Ordering::Release);
+    });
+    copy(&from, &to);
+    for key in &keys {
+        let [theirs, ours] = [&from, &to].map(|store| {
+            let hold = open(store, key, Access::Exclusive).unwrap();
+            (hold.record().copied(), hold.payload().to_vec())
+        });
+        assert!(theirs == ours && theirs.0.is_some());
+    }
+    let copied = rig::walk(&to, Depth::Whole).unwrap();
+    assert_eq!(keys_of(copied), keys, "and nothing else");
 }

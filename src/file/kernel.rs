@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
 
 /// A lock that the kernel lists, or a wait for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +53,7 @@ impl KernelLock {
 
     /// `1: FLOCK  ADVISORY  WRITE 4711 fe:00:123 0 EOF`; what waits for it follows with `->` behind
     /// the number. Other kinds of locks are not ours.
-    fn parse(line: &str) -> Option<Self> {
+    pub(super) fn parse(line: &str) -> Option<Self> {
         let mut fields = line.split_whitespace().skip(1).peekable();
         let waits = fields.next_if_eq(&WAITS).is_some();
         let kind = match fields.next()? {
@@ -125,8 +124,6 @@ const OVERLAP: usize = 2_048;
 /// The kernel gives a page at a time, or more if more wait for one lock.
 const PIECE_MAX: usize = 1 << 20;
 
-const PROCESSES: &str = "/proc";
-
 /// The device of the file system that `file` is on, as the kernel's list names it. A file's own
 /// status may name another one: that of a btrfs subvolume, say.
 pub(super) fn device(file: &File) -> Option<(u32, u32)> {
@@ -140,49 +137,6 @@ pub(super) fn device(file: &File) -> Option<(u32, u32)> {
         let (major, minor) = device.split_once(':')?;
         (id == mount).then_some((major.parse().ok()?, minor.parse().ok()?))
     })
-}
-
-/// What can be known of a process.
-pub(super) enum Process {
-    /// Its open files: their descriptors and names.
-    Open(Vec<(u32, PathBuf)>),
-    /// It is another user's.
-    Hidden,
-    Ended,
-}
-
-impl Process {
-    pub(super) fn of(pid: u32) -> Self {
-        let descriptors = match std::fs::read_dir(format!("{PROCESSES}/{pid}/fd")) {
-            Ok(descriptors) => descriptors,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::Ended,
-            Err(_) => return Self::Hidden,
-        };
-        let open: Vec<_> = descriptors
-            .filter_map(|entry| {
-                let entry = entry.ok()?;
-                let descriptor = entry.file_name().to_str()?.parse().ok()?;
-                // One that was closed since has no name.
-                Some((descriptor, std::fs::read_link(entry.path()).ok()?))
-            })
-            .collect();
-        // One that ended and was not waited for has none.
-        if open.is_empty() { Self::Ended } else { Self::Open(open) }
-    }
-
-    /// All that this one can see.
-    pub(super) fn all() -> Vec<u32> {
-        let entries = std::fs::read_dir(PROCESSES).into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
-    }
-}
-
-/// The locks of an open file of a process.
-pub(super) fn locks_of(pid: u32, descriptor: u32) -> Vec<KernelLock> {
-    let status = std::fs::read_to_string(format!("{PROCESSES}/{pid}/fdinfo/{descriptor}"));
-    let status = status.unwrap_or_default();
-    let lines = status.lines().filter_map(|line| line.strip_prefix("lock:"));
-    lines.filter_map(KernelLock::parse).collect()
 }
 
 #[cfg(test)]
@@ -249,7 +203,7 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         file.lock().unwrap();
         let descriptor = u32::try_from(file.as_raw_fd()).unwrap();
-        let locks = locks_of(std::process::id(), descriptor);
+        let locks = super::super::processes::locks_of(std::process::id(), descriptor);
         assert_eq!(locks.len(), 1);
         assert_eq!(locks.first().map(|lock| lock.file.device), device(&file));
     }

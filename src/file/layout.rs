@@ -116,9 +116,7 @@ impl SessionPath {
             self.length = end;
         }
     }
-}
 
-impl SessionPath {
     /// The directory it is in.
     pub(super) fn directory(&self) -> &Path {
         let end = self.length.saturating_sub(NAME + 1);
@@ -162,3 +160,24 @@ pub(super) fn parse_name(name: &str) -> Option<(Key, bool)> {
 }
 
 const GROWTH_SUFFIX: &str = ".new";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::SessionId;
+
+    #[test]
+    fn a_path_has_its_parts_and_its_directory_is_the_one_that_is_counted() {
+        for (levels, digits) in [(0, 2), (1, 1), (1, 2), (1, 4), (2, 2), (3, 1), (3, 4)] {
+            let layout = Layout { levels, digits };
+            let key = Key::new("", &SessionId::from("any"));
+            let path = layout.path(&key);
+            assert_eq!(path.directory().join(path.name()), &*path, "{layout}");
+            assert_eq!(path.name(), Path::new(&key.to_string()), "{layout}");
+            let directory = path.directory().to_string_lossy().replace('/', "");
+            let shard = u64::from_str_radix(&directory, 16).unwrap_or(0);
+            assert_eq!(layout.shard(&key), shard, "{layout}");
+            assert!(shard < layout.directories(), "{layout}");
+        }
+    }
+}

@@ -15,8 +15,9 @@ use std::path::Path;
 
 use super::entries::{Entries, Entry};
 use super::gate::{self, GATE};
-use super::kernel::{self, FileNumber, KernelLock, LOCKS, LockKind, Process};
+use super::kernel::{self, FileNumber, KernelLock, LOCKS, LockKind};
 use super::layout::parse_name;
+use super::processes::{Process, locks_of};
 use super::room::{Room, Spot};
 use crate::error::{IoError, OpenError};
 use crate::id::Key;
@@ -212,7 +213,7 @@ fn heirs(
         let Process::Open(open) = Process::of(pid) else { continue };
         for (descriptor, path) in open {
             if let Some(inode) = session_of(&path).and_then(|key| orphaned.get(&key))
-                && kernel::locks_of(pid, descriptor).iter().any(|lock| lock.file.inode == *inode)
+                && locks_of(pid, descriptor).iter().any(|lock| lock.file.inode == *inode)
             {
                 heirs.entry(*inode).or_default().insert(pid);
             }

@@ -8,7 +8,7 @@
 //!
 //! For the operator, beside the requests: [`entries`] lists what is there, for [`sweep`] to clear and
 //! for [`walk`] to look at, closely with [`inspect`]; [`adopt`] takes sessions in; [`locks`] reads in
-//! the [`kernel`]'s list who holds what.
+//! the [`kernel`]'s list, and from the [`processes`] on it, who holds what.
 
 mod adopt;
 mod description;
@@ -24,6 +24,7 @@ mod kernel;
 mod layout;
 mod lock;
 mod locks;
+mod processes;
 mod read;
 mod room;
 mod sweep;
@@ -71,7 +72,7 @@ pub use walk::FileWalk;
 /// - The number of a process that waits behind others is not known; it is counted.
 /// - In a container only processes of the same process namespace are listed. Look from the host.
 /// - A user other than root may not see which files another user's processes have open. Then the
-///   names in the store are gone through: some 0.3 s per million sessions.
+///   names in the store are gone through, which takes longer the more there are.
 /// - On a network file system only the locks of this machine are listed.
 ///
 /// # Forks

@@ -144,7 +144,10 @@ impl<L: Send> LockQueue<L> {
     pub(crate) fn places(&self) -> Vec<(Key, Standing)> {
         let mut places = Vec::new();
         for shard in &self.shards {
-            places.extend(shard.lock().iter().map(|(key, place)| (*key, place.standing())));
+            let shard = shard.lock();
+            let standing = shard.iter().map(|(key, place)| (*key, place.standing()));
+            // One that is being taken is not held yet.
+            places.extend(standing.filter(|(_, place)| place.held || place.waiting > 0));
         }
         places
     }
