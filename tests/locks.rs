@@ -1,6 +1,6 @@
 //! The list of locks names who holds what and counts who waits, whatever process that is.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "common/process.rs"]
 mod process;
@@ -18,6 +18,7 @@ use cloakroom::{Access, Calling, FileStore, Inventory as _, Key, Locked, OpenReq
 use process::{Child, listen, role, say, watched};
 use rig::tap::{Answer, Call, Method, Tap, Tapped};
 use rig::{key, open, put, read, sys, until};
+use rustix::fs::{CWD, FileType, Mode};
 
 struct Bench {
     store: FileStore,
@@ -82,29 +83,30 @@ fn child() {
         .map(|id| open(&store, &key(id), access).unwrap())
         .collect();
     if forks {
-        sys::fork(|| {
-            loop {
-                std::thread::park();
-            }
-        });
+        // It ends with the test, not with its parent.
+        let mut alive = fs::File::open(store.directory().join("alive")).unwrap();
+        sys::fork(|| i32::from(std::io::Read::read(&mut alive, &mut [0]).is_err()));
     }
     say("held");
     listen();
     drop(held);
 }
 
-/// Opens and releases sessions until it is killed.
+/// Opens and releases sessions until the test is over.
 fn storm(store: &FileStore) {
-    say("held");
-    let keys = [0, 1, 2, 3, 4, 5, 6, 7].map(|index| key(&format!("storm {index}")));
+    let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for thread in 0..2 {
+            let (done, key) = (&done, key(&format!("storm {}", (thread + std::process::id()) % 8)));
             scope.spawn(move || {
-                loop {
-                    put(store, &keys[(thread + std::process::id() as usize) % 8], b"storm");
+                while !done.load(Ordering::Acquire) {
+                    put(store, &key, b"storm");
                 }
             });
         }
+        say("held");
+        listen();
+        done.store(true, Ordering::Release);
     });
 }
 
@@ -229,20 +231,17 @@ fn what_is_locked_elsewhere_is_not_listed() {
 /// took it, long after that has ended.
 #[test]
 fn a_child_that_keeps_the_lock_of_its_killed_parent_is_named() {
-    struct Killed(u32);
-    impl Drop for Killed {
-        fn drop(&mut self) {
-            sys::send(i32::try_from(self.0).unwrap(), libc::SIGKILL);
-        }
-    }
     watched(|| {
         let bench = Bench::new(&["a", "b", "free"]);
+        let alive = bench.directory.path().join("alive");
+        rustix::fs::mknodat(CWD, &alive, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let alive = fs::File::options().read(true).write(true).open(alive).unwrap();
         let parent = bench.holder(Access::Exclusive, "a\nb\nfork");
         let tasks = fs::read_dir(format!("/proc/{}/task", parent.pid())).unwrap();
         let children: String = tasks
             .map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap())
             .collect();
-        let child = Killed(children.trim().parse().unwrap());
+        let child = children.trim().parse().unwrap();
         let pid = parent.pid();
         let both = |pid| {
             let mut both = [held("a", true, &[pid]), held("b", true, &[pid])];
@@ -251,10 +250,10 @@ fn a_child_that_keeps_the_lock_of_its_killed_parent_is_named() {
         };
         assert_eq!(bench.locks(), both(pid), "while it lives it is the holder");
         sys::send(i32::try_from(pid).unwrap(), libc::SIGKILL);
-        until("it ended, and nobody was told", || bench.locks() == both(child.0));
+        until("it ended, and nobody was told", || bench.locks() == both(child));
         parent.kill();
-        assert_eq!(bench.locks(), both(child.0), "it is not even known any more");
-        drop(child);
+        assert_eq!(bench.locks(), both(child), "it is not even known any more");
+        drop(alive);
         until("nobody keeps it", || bench.locks().is_empty());
     });
 }
@@ -341,7 +340,7 @@ fn no_holder_is_overlooked_while_others_lock_and_unlock() {
             }
             assert_eq!(found, 200, "round {round}");
         }
-        storms.into_iter().for_each(Child::kill);
+        storms.into_iter().for_each(Child::finish);
     });
 }
 

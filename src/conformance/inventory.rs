@@ -1,4 +1,4 @@
-//! The cases of a store that is an [`Inventory`](crate::Inventory), beside those of every store.
+//! The cases of a store that is an [`Inventory`], beside those of every store.
 //!
 //! They are run as [those](super) are, with the same [`Fixture`].
 //!
