@@ -85,6 +85,7 @@ fn commit_variant(error: &CommitError) -> &'static str {
 fn store_variant(error: &StoreError) -> &'static str {
     match error {
         StoreError::NotAStore { .. } => "NotAStore",
+        StoreError::Missing { .. } => "Missing",
         StoreError::Mismatch { .. } => "Mismatch",
         StoreError::Description { .. } => "Description",
         StoreError::Setting { .. } => "Setting",
@@ -254,6 +255,9 @@ fn every_error_of_opening_a_store_can_happen() {
     let sessions = bench.directory.path().join("sessions");
     note("NotAStore", FileStore::open(bench.directory.path()), "is not empty");
     note("Mismatch", FileStore::builder(&sessions).layout(Layout::FLAT).open(), "flat");
+    let missing = bench.directory.path().join("missing");
+    note("Missing", FileStore::builder(&missing).must_exist().open(), "missing");
+    assert!(!missing.exists(), "it was created");
     let wild = Layout { levels: 9, digits: 9 };
     note("Setting", FileStore::builder(&sessions).layout(wild).open(), "0 to 3 levels");
     fs::write(sessions.join("store.toml"), b"format = 2").unwrap();
