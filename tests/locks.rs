@@ -175,11 +175,11 @@ fn every_process_that_waits_is_counted() {
                 let pids: Vec<u32> = waiters.iter().map(Child::pid).collect();
                 assert_eq!(bench.locks(), [held("a", false, &pids)]);
             } else {
-                // Whoever is next.
-                until("one of them holds it", || {
-                    let locked = bench.locked();
-                    locked.holders.len() == 1 && locked.waiting == 3
-                });
+                // Whoever is next. Until it has the file nobody does, and who waits cannot be named.
+                until(
+                    "one of them holds it",
+                    || matches!(&bench.locks()[..], [Locked { holders, waiting: 3, .. }] if holders.len() == 1),
+                );
             }
             waiters.clear();
             until("they are gone", || bench.locks().is_empty());
