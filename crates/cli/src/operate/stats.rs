@@ -9,7 +9,7 @@ use cloakroom::{Depth, Found, Inventory, Summary, Timestamp};
 use serde::Serialize;
 
 use super::trouble::Trouble;
-use super::walk;
+use super::{copy, walk};
 use crate::Verdict;
 use crate::args::Format;
 use crate::args::operate::StatsArgs;
@@ -24,15 +24,23 @@ use fill::Fill;
 
 /// Counts and measures the sessions.
 pub fn run(args: &StatsArgs) -> Result<Verdict, CliError> {
-    super::open(&args.store)?.with(args)
+    let place = super::open(&args.store)?;
+    place.with(Measure { args, unfinished: copy::unfinished(&place) })
 }
 
-impl Task for &StatsArgs {
+struct Measure<'a> {
+    args: &'a StatsArgs,
+    /// The stores of which this one is an unfinished copy.
+    unfinished: Vec<String>,
+}
+
+impl Task for Measure<'_> {
     type Output = Result<Verdict, CliError>;
 
     fn run<S: Inventory + Clone>(self, store: &S) -> Self::Output {
         let now = Timestamp::from(SystemTime::now());
-        let mut stats = Stats::default();
+        let Self { args, unfinished } = self;
+        let mut stats = Stats { unfinished_copy_of: unfinished, ..Stats::default() };
         let mut fill = Fill::default();
         walk::watched("stats", store, Depth::Current, |page| {
             for found in page {
@@ -45,18 +53,20 @@ impl Task for &StatsArgs {
             Ok(())
         })?;
         stats.shards = Some(fill.summary(store.shards()));
-        match self.format {
+        match args.format {
             Format::Json => json::print(&stats)?,
             Format::Table => say(&stats.text())?,
         }
-        stats.trouble.complain(&self.store);
-        Ok(Verdict::of(stats.trouble.hidden() == 0))
+        stats.trouble.complain(&args.store);
+        Ok(Verdict::of(stats.trouble.hidden() == 0 && stats.unfinished_copy_of.is_empty()))
     }
 }
 
 /// The figures.
 #[derive(Default, Serialize)]
 struct Stats {
+    /// The stores of which this one is a copy that was not finished.
+    unfinished_copy_of: Vec<String>,
     sessions: Counts,
     trouble: Trouble,
     payload_bytes: Distribution,

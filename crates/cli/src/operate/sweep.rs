@@ -14,7 +14,7 @@ use crate::args::operate::SweepArgs;
 use crate::error::CliError;
 use crate::progress;
 use crate::report::json;
-use crate::report::output::say;
+use crate::report::output::{complain, say};
 use crate::store_url::Task;
 use crate::units::grouped;
 
@@ -33,6 +33,14 @@ impl Task for &SweepArgs {
         match self.format {
             Format::Json => json::print(&totals)?,
             Format::Table => say(&totals.text())?,
+        }
+        if totals.failed > 0 {
+            complain(&format!(
+                "note: {} could not be read or removed; `cloakroom verify {}` names what cannot be \
+                 read, and whoever sweeps must be the user of the program",
+                grouped(totals.failed),
+                self.store
+            ));
         }
         Ok(Verdict::of(totals.failed == 0))
     }
@@ -79,7 +87,8 @@ fn count<S: Inventory>(store: &S, budget: u64) -> Result<Totals, CliError> {
                 match found {
                     Found::Session(session) => totals.removed += u64::from(session.expired),
                     Found::Leftover { .. } => totals.removed += 1,
-                    Found::Damaged { .. } | Found::Unreadable { .. } => totals.failed += 1,
+                    Found::Damaged { .. } => {}
+                    Found::Unreadable { .. } => totals.failed += 1,
                     _ => totals.examined -= 1,
                 }
             }

@@ -14,8 +14,9 @@ pub struct Trouble {
     pub damaged: u64,
     /// What the operating system would not let be read.
     pub unreadable: u64,
-    /// Sessions that serve but are not as the store makes them.
-    pub suspect: u64,
+    /// Sessions that serve but are not as the store makes them; `None`: nobody looked for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspect: Option<u64>,
     /// What killed processes left.
     pub leftovers: u64,
     /// What is not of the store.
@@ -28,7 +29,7 @@ impl Trouble {
         match found {
             Found::Damaged { .. } => self.damaged += 1,
             Found::Unreadable { .. } => self.unreadable += 1,
-            Found::Suspect { .. } => self.suspect += 1,
+            Found::Suspect { .. } => *self.suspect.get_or_insert(0) += 1,
             Found::Leftover { .. } => self.leftovers += 1,
             Found::Foreign { .. } => self.foreign += 1,
             _ => {}
@@ -64,6 +65,19 @@ impl Trouble {
         if unreadable > 0 {
             complain(&format!("note: unreadable, and left out here: {}", grouped(unreadable)));
         }
+    }
+}
+
+/// What kind of find it is.
+pub const fn kind(found: &Found) -> &'static str {
+    match found {
+        Found::Session(_) => "session",
+        Found::Damaged { .. } => "damaged",
+        Found::Unreadable { .. } => "unreadable",
+        Found::Suspect { .. } => "suspect",
+        Found::Foreign { .. } => "foreign",
+        Found::Leftover { .. } => "leftover",
+        _ => "other",
     }
 }
 

@@ -7,7 +7,7 @@ use cloakroom::{Calling, Depth, Found, Inventory, Key, Repaired};
 use serde::Serialize;
 
 use super::trouble::{self, Trouble};
-use super::{failed, walk};
+use super::{copy, failed, walk};
 use crate::Verdict;
 use crate::args::Format;
 use crate::args::operate::VerifyArgs;
@@ -19,20 +19,29 @@ use crate::units::{grouped, human_bytes};
 
 /// Verifies the store.
 pub fn run(args: &VerifyArgs) -> Result<Verdict, CliError> {
-    super::open(&args.store)?.with(args)
+    let place = super::open(&args.store)?;
+    place.with(Verify { args, unfinished: copy::unfinished(&place) })
 }
 
-impl Task for &VerifyArgs {
+struct Verify<'a> {
+    args: &'a VerifyArgs,
+    /// The stores of which this one is an unfinished copy.
+    unfinished: Vec<String>,
+}
+
+impl Task for Verify<'_> {
     type Output = Result<Verdict, CliError>;
 
     fn run<S: Inventory + Clone>(self, store: &S) -> Self::Output {
-        let mut report = Report::default();
+        let Self { args, unfinished } = self;
+        let mut report = Report { unfinished_copy_of: unfinished, ..Report::default() };
+        report.trouble.suspect = Some(0);
         walk::watched("verify", store, Depth::Whole, |page| {
             // Not kept from page to page: it holds standard output.
-            let mut lines = (self.format == Format::Table).then(Lines::new);
+            let mut lines = (args.format == Format::Table).then(Lines::new);
             for found in page {
                 let repair = match found {
-                    Found::Damaged { key, .. } if self.repair => Some(Repair::of(store, key)?),
+                    Found::Damaged { key, .. } if args.repair => Some(Repair::of(store, key)?),
                     _ => None,
                 };
                 let line = report.add(found, repair);
@@ -42,17 +51,20 @@ impl Task for &VerifyArgs {
             }
             lines.map_or(Ok(()), |mut lines| lines.end())
         })?;
-        match self.format {
+        match args.format {
             Format::Json => json::print(&report)?,
-            Format::Table => say(&report.summary(&self.store.to_string()))?,
+            Format::Table => say(&report.summary(&args.store.to_string()))?,
         }
-        Ok(Verdict::of(report.in_service() + report.trouble.unreadable == 0))
+        let is_whole = report.in_service() + report.trouble.unreadable == 0;
+        Ok(Verdict::of(is_whole && report.unfinished_copy_of.is_empty()))
     }
 }
 
 /// What was found.
 #[derive(Default, Serialize)]
 struct Report {
+    /// The stores of which this one is a copy that was not finished.
+    unfinished_copy_of: Vec<String>,
     sessions: u64,
     expired: u64,
     payload_bytes: u64,
@@ -62,7 +74,7 @@ struct Report {
     /// Damaged sessions that were taken out of service.
     quarantined: u64,
     /// Damaged sessions that turned out to be sound, or are gone.
-    sound: u64,
+    turned_out_sound: u64,
     /// All but the sessions.
     finds: Vec<Find>,
 }
@@ -70,6 +82,7 @@ struct Report {
 /// Something that is not as it should be.
 #[derive(Serialize)]
 struct Find {
+    kind: &'static str,
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
@@ -119,20 +132,20 @@ impl Report {
         }
         let text = trouble::line(found)?;
         self.quarantined += u64::from(matches!(repair, Some(Repair::Quarantined(_))));
-        self.sound += u64::from(matches!(repair, Some(Repair::Sound)));
+        self.turned_out_sound += u64::from(matches!(repair, Some(Repair::Sound)));
         let done = repair.as_ref().map(|repair| format!("; {}", repair.text())).unwrap_or_default();
         let line = format!("{text}{done}\n");
         let key = match found {
             Found::Damaged { key, .. } => Some(key.to_string()),
             _ => None,
         };
-        self.finds.push(Find { text, key, repair });
+        self.finds.push(Find { kind: trouble::kind(found), text, key, repair });
         Some(line)
     }
 
     /// Damaged sessions that are still in service.
     const fn in_service(&self) -> u64 {
-        self.trouble.damaged - self.quarantined - self.sound
+        self.trouble.damaged - self.quarantined - self.turned_out_sound
     }
 
     fn summary(&self, url: &str) -> String {
@@ -148,7 +161,7 @@ impl Report {
             (self.in_service(), "damaged"),
             (self.quarantined, "moved to the quarantine"),
             (unreadable, "unreadable"),
-            (suspect, "suspect"),
+            (suspect.unwrap_or(0), "suspect"),
             (leftovers, "leftovers"),
             (foreign, "foreign"),
         ] {
@@ -157,6 +170,11 @@ impl Report {
             }
         }
         text.push('\n');
+        for from in &self.unfinished_copy_of {
+            text.push_str(&format!(
+                "This is an UNFINISHED COPY of {from}: sessions are missing.\n"
+            ));
+        }
         if self.in_service() > 0 {
             text.push_str(&format!(
                 "`cloakroom verify --repair {url}` takes damaged sessions out of service.\n"

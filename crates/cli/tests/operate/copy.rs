@@ -221,11 +221,19 @@ fn a_copy_that_was_killed_is_marked_and_goes_on_where_it_stopped() {
     let copied = session_files(&directory);
     assert!((30..600).contains(&copied), "{copied}");
 
-    for tool in ["ls", "stats", "verify", "sweep"] {
+    for (tool, code) in [("ls", 0), ("stats", 1), ("verify", 1), ("sweep", 0)] {
         let ended = run([tool, &url]);
         assert!(ended.stderr.contains("is an unfinished copy; `cloakroom copy file:"), "{tool}");
-        assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+        assert_eq!(ended.code, Some(code), "{}{}", ended.stdout, ended.stderr);
     }
+    for tool in ["stats", "verify"] {
+        let ended = run([tool, &url, "--format", "json"]);
+        let document: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(document["unfinished_copy_of"][0], store.url(), "{tool}");
+    }
+    let (next, next_url) = store.beside("copy of the copy");
+    run(["copy", &url, &next_url]).refused_with(2, &["is an unfinished copy of", "finishes it"]);
+    assert!(!next.exists(), "nothing was begun");
 
     // The kill may have torn the last record; and meanwhile a user has logged out.
     let journal = mark(&directory).unwrap();

@@ -52,6 +52,19 @@ fn small_budgets_of_many_processes_get_everywhere() {
 }
 
 #[test]
+fn what_stands_in_the_place_of_a_session_is_no_failure() {
+    let store = TestStore::new();
+    let keys = store.fill(3);
+    let place = store.store.place(&keys[0]);
+    std::fs::remove_file(&place).unwrap();
+    std::fs::create_dir(&place).unwrap();
+    let ended = store.tool("sweep", &[]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stdout, store.tool("sweep", &["--dry-run"]).stdout.replace("would be ", ""));
+    assert!(place.is_dir(), "and nobody touches it");
+}
+
+#[test]
 fn what_a_killed_growth_left_goes_too() {
     let store = TestStore::new();
     let key = store.put("a", "x", 1);

@@ -22,4 +22,5 @@ Examples:
 
 Columns: key, access, number of processes that wait, processes that hold it. The most awaited come
 first. The list is the operating system's and needs no cooperation of the programs; requests that
-wait in the queue of their own process are not in it, but one waiter for all of them is.";
+wait in the queue of their own process are not in it, but one waiter for all of them is. In JSON
+`waiting` counts all processes that wait, `waiters` names those that the operating system names.";

@@ -24,5 +24,6 @@ Examples:
   cloakroom verify file:/srv/sessions --format json | jq .damaged
 
 Exit status 0: all is sound, or was repaired; 1: damaged sessions are in service, or something could
-not be read. Leftovers of killed processes are no damage, and the sweep removes them; foreign files
+not be read, or this is an unfinished copy. Damage to the newest of the two versions that a session
+file holds cannot be told from a write that was cut off: the session goes back by one. Leftovers of killed processes are no damage, and the sweep removes them; foreign files
 are named and never touched.";

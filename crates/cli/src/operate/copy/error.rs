@@ -18,6 +18,20 @@ pub enum CopyError {
         /// Where to.
         to: String,
     },
+    /// What is to be copied is not all there.
+    #[error("{from} is an unfinished copy of {of}; `cloakroom copy {of} {from}` finishes it")]
+    Unfinished {
+        /// Where from.
+        from: String,
+        /// What that is a copy of.
+        of: String,
+    },
+    /// The store that is copied to was removed.
+    #[error("{} disappeared since the copy began; what was copied is lost with it", place.display())]
+    Gone {
+        /// The journal of the copy.
+        place: PathBuf,
+    },
     /// Two copies at the same time.
     #[error("another copy between these stores is at work ({} is locked); wait for it", place.display())]
     UnderWay {
@@ -48,7 +62,7 @@ impl CopyError {
     /// 2 where another command line would have worked, else 1.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::SamePlace { .. } => 2,
+            Self::SamePlace { .. } | Self::Unfinished { .. } => 2,
             _ => 1,
         }
     }

@@ -70,6 +70,16 @@ impl Journal {
         Ok(journal)
     }
 
+    /// Fails if the journal, and with it the store, was removed.
+    pub fn check_presence(&self) -> Result<(), CopyError> {
+        let there = fs::metadata(&self.place).map(|file| file.ino());
+        let this = self.file.metadata().map(|file| file.ino());
+        if matches!((there, this), (Ok(there), Ok(this)) if there == this) {
+            return Ok(());
+        }
+        Err(CopyError::Gone { place: self.place.clone() })
+    }
+
     /// What was done about a session.
     pub fn entry(&self, key: &Key) -> Option<Entry> {
         self.entries.get(key).copied()

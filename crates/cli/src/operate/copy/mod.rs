@@ -34,15 +34,23 @@ use crate::store_url::{Place, StoreUrl, Task};
 /// Copies the sessions.
 pub fn run(args: &CopyArgs) -> Result<Verdict, CliError> {
     let source = check_apart(&args.from, &args.to).map_err(CliError::Copy)?;
-    let from = super::open(&args.from)?;
+    let from = Place::open_existing(&args.from)?;
+    if let Some(of) = unfinished(&from).into_iter().next() {
+        return Err(CliError::Copy(CopyError::Unfinished { from: args.from.to_string(), of }));
+    }
     let to = Place::open_or_create(&args.to, args.layout, args.durability, &from)?;
     from.with(Copy { args, source: &source, to: &to })
+}
+
+/// The stores from which a copy into this one is unfinished.
+pub fn unfinished(place: &Place) -> Vec<String> {
+    place.copies().map_or_else(Vec::new, |directory| journal::unfinished(&directory))
 }
 
 /// Says of a store that copies into it are unfinished.
 pub fn warn(place: &Place) {
     let to = &place.url;
-    for from in place.copies().iter().flat_map(|directory| journal::unfinished(directory)) {
+    for from in unfinished(place) {
         complain(&format!(
             "note: {to} is an unfinished copy; `cloakroom copy {from} {to}` goes on with it"
         ));
@@ -145,7 +153,9 @@ fn real(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     for above in path.ancestors() {
         if let (Ok(real), Ok(below)) = (above.canonicalize(), path.strip_prefix(above)) {
-            return real.join(below);
+            // Joined with nothing a path gets a slash at its end.
+            let is_there = below.as_os_str().is_empty();
+            return if is_there { real } else { real.join(below) };
         }
     }
     path

@@ -101,6 +101,8 @@ impl<'a, F: Inventory, T: Inventory> Copier<'a, F, T> {
             if page.is_empty() {
                 break;
             }
+            // A session that is taken in makes the directories that it needs.
+            self.state().journal.check_presence().map_err(CliError::Copy)?;
             for found in &page {
                 match found {
                     Found::Session(session) => self.deal(session, pass)?,

@@ -163,7 +163,11 @@ impl Report {
                 text.push_str(&format!("{:>12} {what}\n", grouped(count)));
             }
         }
-        if *complete {
+        if *complete && !self.is_whole() {
+            text.push_str(
+                "The copy is complete but for these. `cloakroom verify` names what is damaged in FROM.\n",
+            );
+        } else if *complete {
             text.push_str(
                 "The copy is complete as of now. The same command carries over what changes in FROM \
                  from now on.\n",
