@@ -251,7 +251,7 @@ fn hint(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EMFILE) => "; raise the limit of open files (`ulimit -n`)",
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
-            "; this user must be allowed to read and write the store's directory"
+            "; the store's directory must be writable for this user (to look into it, readable)"
         }
         _ => "",
     }

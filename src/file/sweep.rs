@@ -49,8 +49,6 @@ impl Room {
                 Ok(Verdict::Kept) => {}
                 Ok(Verdict::Removed) => swept.removed += 1,
                 Ok(Verdict::InUse) => swept.in_use += 1,
-                // Somebody else's: a walk names it.
-                Err(OpenError::NotASession { .. }) => swept.examined -= 1,
                 Err(_) => swept.failed += 1,
             }
         }

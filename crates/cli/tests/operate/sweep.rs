@@ -52,16 +52,18 @@ fn small_budgets_of_many_processes_get_everywhere() {
 }
 
 #[test]
-fn what_stands_in_the_place_of_a_session_is_no_failure() {
+fn a_failure_says_who_names_it_and_is_left_alone() {
     let store = TestStore::new();
     let keys = store.fill(3);
     let place = store.store.place(&keys[0]);
     std::fs::remove_file(&place).unwrap();
     std::fs::create_dir(&place).unwrap();
     let ended = store.tool("sweep", &[]);
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert_eq!(ended.stdout, store.tool("sweep", &["--dry-run"]).stdout.replace("would be ", ""));
-    assert!(place.is_dir(), "and nobody touches it");
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), "3 examined, 0 removed, 1 failed\n"));
+    assert!(ended.stderr.contains("cloakroom verify file:"), "{}", ended.stderr);
+    let place = place.to_str().unwrap();
+    assert!(store.tool("verify", &[]).stdout.contains(&format!("foreign: {place} is a directory")));
+    assert!(std::path::Path::new(place).is_dir(), "nobody touches it");
 }
 
 #[test]
