@@ -338,5 +338,6 @@ impl Room {
     }
 }
 
-/// How often a birth looks at a file in another's hands.
-const BIRTHS: usize = 1_000;
+/// How often a birth looks at a file in another's hands: some 50 ms, longer than it takes until a
+/// sweep that lost its processor in the middle has it again.
+const BIRTHS: usize = 20_000;
