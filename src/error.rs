@@ -247,6 +247,16 @@ pub struct IoError {
     pub source: io::Error,
 }
 
+/// The error of a write: its own variant where the disk is full.
+pub(crate) fn write_error(error: IoError) -> CommitError {
+    match error.source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            CommitError::OutOfSpace(error)
+        }
+        _ => CommitError::Io(error),
+    }
+}
+
 fn hint(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EMFILE) => "; raise the limit of open files (`ulimit -n`)",

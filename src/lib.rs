@@ -51,6 +51,15 @@
 //!
 //! It is not a web framework, not a general database, and not an authentication library.
 
+#![cfg_attr(
+    any(shuttle, model = "loom"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "the store in maps is not all there under a model checker"
+    )
+)]
+
 mod access;
 pub mod blocking;
 mod codec;
@@ -62,14 +71,21 @@ mod fork;
 mod id;
 mod inventory;
 pub mod limits;
+#[cfg(not(any(shuttle, model = "loom")))]
+mod map;
+#[cfg(all(test, any(shuttle, model = "loom")))]
+#[path = "map/model/mod.rs"]
+mod map_model;
 mod memory;
 mod pool;
 mod queue;
 mod record;
+mod root;
 pub mod seams;
 mod session;
 mod sessions;
 mod store;
+mod store_toml;
 mod sync;
 
 pub use access::{Access, Calling, OnConflict};
@@ -81,6 +97,8 @@ pub use error::{
 pub use file::{Durability, FileHold, FileStore, FileStoreBuilder, FileWalk, Layout};
 pub use id::{Key, SessionId};
 pub use inventory::{Adopted, Depth, Found, Inventory, Locked, Look, Repaired, Summary, Walk};
+#[cfg(not(any(shuttle, model = "loom")))]
+pub use map::{MapHold, MapStore, MapStoreBuilder, MapWalk};
 pub use memory::{MemoryHold, MemoryStore, MemoryWalk};
 pub use record::{Lifetime, Record};
 pub use seams::Timestamp;

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cloakroom::conformance::{self, Fixture, ManualClock};
 use cloakroom::seams::OsEntropy;
-use cloakroom::{Durability, FileStore, Layout, MemoryStore};
+use cloakroom::{Durability, FileStore, Layout, MapStore, MemoryStore};
 use common::cabinet::Cabinet;
 use common::wrong::{Bug, Wrong};
 
@@ -57,6 +57,20 @@ mod file_store_that_survives_a_power_cut {
     use super::Durability;
 }
 
+mod map_store {
+    cloakroom::conformance::tests!(|clock| super::map(clock, Durability::Process));
+    cloakroom::conformance::inventory::tests!(|clock| super::map(clock, Durability::Process));
+
+    use super::Durability;
+}
+
+mod map_store_that_survives_a_power_cut {
+    cloakroom::conformance::tests!(|clock| super::map(clock, Durability::Power));
+    cloakroom::conformance::inventory::tests!(|clock| super::map(clock, Durability::Power));
+
+    use super::Durability;
+}
+
 mod third_party_store {
     cloakroom::conformance::tests!(super::cabinet);
     cloakroom::conformance::inventory::tests!(super::cabinet);
@@ -75,6 +89,15 @@ fn file(clock: &ManualClock, layout: Option<Layout>, durability: Durability) -> 
         builder.durability(durability).open().unwrap()
     };
     // Two opens share nothing but the directory, as two processes do.
+    Fixture::new(open()).second_handle(open()).keep(directory)
+}
+
+fn map(clock: &ManualClock, durability: Durability) -> Fixture<MapStore> {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || {
+        let builder = MapStore::builder(directory.path()).clock(clock.clone());
+        builder.durability(durability).open().unwrap()
+    };
     Fixture::new(open()).second_handle(open()).keep(directory)
 }
 

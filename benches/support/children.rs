@@ -31,6 +31,10 @@ impl Child {
         Self { process, to, from: BufReader::new(from) }
     }
 
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub fn send(&mut self, line: &str) {
         let sent = self.to.write_all(format!("{line}\n").as_bytes());
         sent.expect("the child listens");

@@ -217,7 +217,8 @@ pub fn temp_dir() -> tempfile::TempDir {
         .expect("a temporary directory can be made")
 }
 
-fn file_system(directory: &Path) -> String {
+/// The kind of file system that a directory is on.
+pub fn file_system(directory: &Path) -> String {
     match rustix::fs::statfs(directory).map(|stat| stat.f_type) {
         Ok(0xef53) => "ext4".into(),
         Ok(0x0102_1994) => "tmpfs".into(),

@@ -16,6 +16,7 @@ use super::room::{Room, Spot};
 use super::write::Draft;
 use crate::error::{CommitError, Corrupt};
 use crate::record::Record;
+use crate::root::QUARANTINE;
 use crate::seams::OpenMode;
 
 impl Room {
@@ -96,6 +97,3 @@ impl Room {
         corrupt(moved.ok())
     }
 }
-
-/// The directory of damaged files, in the root of a store.
-pub(super) const QUARANTINE: &str = "quarantine";

@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, DirEntry, FileType};
 
-use super::COPIES;
-use super::description::is_description;
-use super::end::QUARANTINE;
 use super::gate::GATE;
 use super::layout::parse_name;
 use super::room::{Room, Spot};
 use crate::error::IoError;
+use crate::root::{COPIES, QUARANTINE};
 use crate::seams::{OpenMode, irregular};
+use crate::store_toml;
 
 /// All entries of a store, directory by directory.
 ///
@@ -159,7 +158,7 @@ impl Directory {
         if a_directory && room.layout.is_prefix(name, level) {
             return Name::Below(path);
         }
-        if level == 0 && (is_description(name) || [GATE, QUARANTINE, COPIES].contains(&name)) {
+        if level == 0 && (store_toml::is_ours(name) || [GATE, QUARANTINE, COPIES].contains(&name)) {
             return Name::Kept;
         }
         Name::Foreign(path, irregular(file_type).unwrap_or("a file that is no session"))

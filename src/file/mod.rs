@@ -34,15 +34,14 @@ mod walk;
 mod write;
 
 use std::fmt;
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::access::{Access, Calling};
-use crate::error::{IoError, OpenError, StoreError};
+use crate::error::{OpenError, StoreError};
 use crate::id::Key;
 use crate::limits;
-use crate::seams::{Clock, Entropy, FileSystem, OpenMode, OsClock, OsEntropy, OsFileSystem};
+use crate::root;
+use crate::seams::{Clock, Entropy, FileSystem, OsClock, OsEntropy, OsFileSystem};
 use crate::store::{OpenRequest, Store, SweepBudget, Swept};
 use crate::sync::Arc;
 use description::Description;
@@ -179,7 +178,7 @@ impl FileStore {
     /// note there how far they are. It is theirs to create.
     #[must_use]
     pub fn copies(&self) -> PathBuf {
-        self.room.root_path.join(COPIES)
+        self.room.root_path.join(root::COPIES)
     }
 
     /// Where the file of `key` is, or would be.
@@ -309,16 +308,12 @@ impl FileStoreBuilder {
         if let Some(layout) = layout {
             layout.check()?;
         }
-        let missing = || StoreError::Missing { place: directory.clone() };
-        let root = if must_exist {
-            enter_root(&directory, missing)?
-        } else {
-            create_root(&*fs, &directory)?
-        };
+        let root =
+            if must_exist { root::enter(&directory)? } else { root::create(&*fs, &directory)? };
         let stands = match Description::load(&*fs, &root, &directory)? {
             Some(stands) => stands,
-            None if must_exist => return Err(missing()),
-            None if is_empty(&*fs, &root, &directory)? => {
+            None if must_exist => return Err(StoreError::Missing { place: directory }),
+            None if root::is_empty(&*fs, &root, &directory)? => {
                 let new = Description {
                     layout: layout.unwrap_or_default(),
                     durability: durability.unwrap_or_default(),
@@ -356,55 +351,4 @@ impl fmt::Debug for FileStoreBuilder {
             .field("durability", &self.durability)
             .finish_non_exhaustive()
     }
-}
-
-/// The one place where a path of the caller is followed, links included: the store is where the
-/// caller says. Below it no link is followed.
-fn open_root(directory: &Path) -> Result<File, IoError> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut options = std::fs::OpenOptions::new();
-    options.read(true).custom_flags(libc::O_DIRECTORY);
-    let failed = |source| IoError { operation: "open", place: directory.to_owned(), source };
-    options.open(directory).map_err(failed)
-}
-
-/// Opens a directory that may be `missing`.
-fn enter_root(directory: &Path, missing: impl Fn() -> StoreError) -> Result<File, StoreError> {
-    open_root(directory).map_err(|error| match error.source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing(),
-        _ => error.into(),
-    })
-}
-
-/// Opens a directory, and creates it if it is missing.
-fn create_root(fs: &dyn FileSystem, directory: &Path) -> Result<File, StoreError> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let failed =
-        |operation| move |source| IoError { operation, place: directory.to_owned(), source };
-    let missing: Vec<&Path> = directory.ancestors().take_while(|path| !path.exists()).collect();
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(directory).map_err(failed("create"))?;
-    for parent in missing.into_iter().filter_map(Path::parent) {
-        // A power cut must not take the directories away again.
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        let opened = File::open(parent).map_err(failed("open"))?;
-        fs.sync_directory(&opened).map_err(failed("sync"))?;
-    }
-    Ok(open_root(directory)?)
-}
-
-/// The directory in the root that is left to tools that copy into the store.
-const COPIES: &str = "copy";
-
-fn is_empty(fs: &dyn FileSystem, root: &File, directory: &Path) -> Result<bool, StoreError> {
-    let failed = |source| IoError { operation: "list", place: directory.to_owned(), source };
-    let here = fs.open(root, Path::new("."), OpenMode::Directory).map_err(failed)?;
-    for entry in fs.list(&here).map_err(failed)? {
-        let entry = entry.map_err(|error| failed(error.into()))?;
-        let name = entry.file_name().to_string_lossy();
-        if name != "." && name != ".." && !description::is_description(&name) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

@@ -5,7 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Durability;
-use super::description;
 use super::entries::Entries;
 use super::gate::Gate;
 use super::layout::{Layout, SessionPath};
@@ -17,6 +16,7 @@ use crate::id::Key;
 use crate::pool::Pool;
 use crate::queue::LockQueue;
 use crate::seams::{self, Clock, Entropy, FileSystem, OpenMode};
+use crate::store_toml;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 
 pub(super) struct Room {
@@ -105,7 +105,7 @@ impl Room {
 
     /// Whether the store is still there. Its handle outlives its directory, which then looks empty.
     pub(super) fn check_presence(&self) -> Result<(), OpenError> {
-        let description = Path::new(description::NAME);
+        let description = Path::new(store_toml::NAME);
         match self.fs.stat_path(&self.root, description) {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -50,6 +50,18 @@ pub trait FileSystem: Send + Sync + 'static {
         Ok(fs::ftruncate(file, size)?)
     }
 
+    /// Gives a file room on the medium up to a length, so that writing there cannot fail for want of
+    /// it (`fallocate`).
+    fn allocate(&self, file: &File, offset: u64, length: u64) -> io::Result<()> {
+        Ok(fs::fallocate(file, fs::FallocateFlags::empty(), offset, length)?)
+    }
+
+    /// Gives the room of a part of a file back; it reads as zeros then (`fallocate` with a hole).
+    fn punch(&self, file: &File, offset: u64, length: u64) -> io::Result<()> {
+        let flags = fs::FallocateFlags::PUNCH_HOLE | fs::FallocateFlags::KEEP_SIZE;
+        Ok(fs::fallocate(file, flags, offset, length)?)
+    }
+
     /// Brings a file's contents and length to the medium (`fdatasync`).
     fn sync(&self, file: &File) -> io::Result<()> {
         Ok(fs::fdatasync(file)?)
@@ -90,6 +102,11 @@ pub trait FileSystem: Send + Sync + 'static {
     /// Takes a name away (`unlinkat`).
     fn unlink(&self, root: &File, path: &Path) -> io::Result<()> {
         beside(root, path, |directory, name| Ok(fs::unlinkat(directory, name, AtFlags::empty())?))
+    }
+
+    /// Takes an empty directory away (`unlinkat`).
+    fn remove_directory(&self, root: &File, path: &Path) -> io::Result<()> {
+        beside(root, path, |directory, name| Ok(fs::unlinkat(directory, name, AtFlags::REMOVEDIR)?))
     }
 
     /// Creates a directory with mode 0700 (`mkdirat`).

@@ -41,12 +41,19 @@ impl Child {
 
     /// Waits until the child says this.
     pub fn expect(&mut self, word: &str) {
+        while self.hear().unwrap_or_else(|| panic!("the child never said {word}")) != word {}
+    }
+
+    /// What the child says next; `None`: it has ended.
+    pub fn hear(&mut self) -> Option<String> {
         let mut line = String::new();
         loop {
             line.clear();
-            assert!(self.says.read_line(&mut line).unwrap() > 0, "the child never said {word}");
-            if line.trim_end() == format!(">{word}") {
-                return;
+            if self.says.read_line(&mut line).unwrap() == 0 {
+                return None;
+            }
+            if let Some(word) = line.trim_end().strip_prefix('>') {
+                return Some(word.to_owned());
             }
         }
     }

@@ -7,6 +7,7 @@
 pub mod child;
 pub mod disk;
 pub mod golden;
+pub mod map;
 pub mod sys;
 pub mod tap;
 
@@ -17,13 +18,13 @@ use std::time::{Duration, Instant};
 
 use cloakroom::blocking::wait;
 use cloakroom::{
-    Access, Calling, CommitError, Condition, Depth, FileStore, Found, Hold as _, Inventory as _,
-    Key, Lifetime, OpenError, OpenRequest, Record, SessionId, Store as _, SweepBudget, Swept,
-    Terms, Then, Walk as _,
+    Access, Calling, CommitError, Condition, Depth, FileStore, Found, Hold, Inventory, Key,
+    Lifetime, OpenError, OpenRequest, Record, SessionId, Store, SweepBudget, Swept, Terms, Then,
+    Walk as _,
 };
 
 /// An open session of a file store.
-pub type Held = <FileStore as cloakroom::Store>::Hold;
+pub type Held = <FileStore as Store>::Hold;
 
 /// How long anything may take before a test calls it a hang.
 pub const WATCHDOG: Duration = Duration::from_secs(120);
@@ -40,12 +41,12 @@ pub fn key(id: &str) -> Key {
 }
 
 /// Opens and waits up to the watchdog.
-pub fn open(store: &FileStore, key: &Key, access: Access) -> Result<Held, OpenError> {
+pub fn open<S: Store>(store: &S, key: &Key, access: Access) -> Result<S::Hold, OpenError> {
     wait(store.open(key, OpenRequest::new(access, Calling::Blocking).wait(WATCHDOG)))
 }
 
 /// Opens if nobody is in the way.
-pub fn try_open(store: &FileStore, key: &Key, access: Access) -> Result<Held, OpenError> {
+pub fn try_open<S: Store>(store: &S, key: &Key, access: Access) -> Result<S::Hold, OpenError> {
     wait(store.open(key, OpenRequest::new(access, Calling::Blocking).wait(Duration::ZERO)))
 }
 
@@ -68,26 +69,26 @@ pub fn open_in_turn(store: &FileStore, key: &Key, access: Access) -> Result<Held
 }
 
 /// Commits and releases.
-pub fn commit(hold: &mut Held, payload: &[u8]) -> Result<Record, CommitError> {
+pub fn commit(hold: &mut impl Hold, payload: &[u8]) -> Result<Record, CommitError> {
     wait(hold.commit(payload, Terms::default()))
 }
 
 /// Commits and keeps the hold.
-pub fn commit_and_keep(hold: &mut Held, payload: &[u8]) -> Result<Record, CommitError> {
+pub fn commit_and_keep(hold: &mut impl Hold, payload: &[u8]) -> Result<Record, CommitError> {
     wait(hold.commit(payload, Terms { then: Then::Keep, ..Terms::default() }))
 }
 
 /// Commits whatever others committed since.
-pub fn commit_anyway(hold: &mut Held, payload: &[u8]) -> Result<Record, CommitError> {
+pub fn commit_anyway(hold: &mut impl Hold, payload: &[u8]) -> Result<Record, CommitError> {
     wait(hold.commit(payload, Terms { condition: Condition::Alive, ..Terms::default() }))
 }
 
-pub fn destroy(hold: &mut Held) -> Result<(), CommitError> {
+pub fn destroy(hold: &mut impl Hold) -> Result<(), CommitError> {
     wait(hold.destroy())
 }
 
 pub fn renew(
-    hold: &mut Held,
+    hold: &mut impl Hold,
     new: &Key,
     payload: &[u8],
     grace: Duration,
@@ -96,18 +97,20 @@ pub fn renew(
 }
 
 /// What the store holds, taken with this access and let go again.
-pub fn read(store: &FileStore, key: &Key, access: Access) -> Result<Option<Vec<u8>>, OpenError> {
+pub fn read<S: Store>(store: &S, key: &Key, access: Access) -> Result<Option<Vec<u8>>, OpenError> {
     let hold = open(store, key, access)?;
     Ok(hold.record().map(|_| hold.payload().to_vec()))
 }
 
-/// Stores a payload for good.
-pub fn put(store: &FileStore, key: &Key, payload: &[u8]) -> Record {
-    commit(&mut open(store, key, Access::Exclusive).unwrap(), payload).unwrap()
+/// Stores a payload for good, with the strictest access that the store offers.
+pub fn put<S: Store>(store: &S, key: &Key, payload: &[u8]) -> Record {
+    let locks = store.accesses().contains(&Access::Exclusive);
+    let access = if locks { Access::Exclusive } else { Access::Optimistic };
+    commit(&mut open(store, key, access).unwrap(), payload).unwrap()
 }
 
 /// Sweeps the whole store.
-pub fn sweep(store: &FileStore) -> Result<Swept, OpenError> {
+pub fn sweep(store: &impl Store) -> Result<Swept, OpenError> {
     wait(store.sweep(SweepBudget { sessions: usize::MAX }, Calling::Blocking))
 }
 

@@ -63,6 +63,16 @@ pub fn wait_for_stop(pid: i32) {
     assert!(found == pid && libc::WIFSTOPPED(status), "the child ended instead of stopping");
 }
 
+/// Waits until a child is stopped by a signal, or has ended well; whether it is stopped.
+pub fn stops_or_ends(pid: i32) -> bool {
+    let mut status = 0;
+    // SAFETY: `status` is a live, writable integer for the duration of the call.
+    let found = unsafe { libc::waitpid(pid, &raw mut status, libc::WUNTRACED) };
+    let stopped = libc::WIFSTOPPED(status);
+    assert!(found == pid && (stopped || status == 0 || libc::WIFEXITED(status)), "{status}");
+    stopped
+}
+
 pub fn send(pid: i32, signal: i32) {
     // SAFETY: `kill` takes two numbers.
     let sent = unsafe { libc::kill(pid, signal) };

@@ -15,6 +15,8 @@ pub enum Method {
     ReadAt,
     WriteAt,
     SetSize,
+    Allocate,
+    Punch,
     Sync,
     SyncDirectory,
     Stat,
@@ -23,6 +25,7 @@ pub enum Method {
     Link,
     Unlink,
     CreateDirectory,
+    RemoveDirectory,
     List,
     TryLock,
     Lock,
@@ -165,6 +168,16 @@ impl<T: Tap> FileSystem for Tapped<T> {
         self.tap(call, || (), |_| OsFileSystem.set_size(file, size))
     }
 
+    fn allocate(&self, file: &File, offset: u64, length: u64) -> io::Result<()> {
+        let call = Call { offset, ..on(Method::Allocate, file) };
+        self.tap(call, || (), |_| OsFileSystem.allocate(file, offset, length))
+    }
+
+    fn punch(&self, file: &File, offset: u64, length: u64) -> io::Result<()> {
+        let call = Call { offset, ..on(Method::Punch, file) };
+        self.tap(call, || (), |_| OsFileSystem.punch(file, offset, length))
+    }
+
     fn sync(&self, file: &File) -> io::Result<()> {
         self.tap(on(Method::Sync, file), || (), |_| OsFileSystem.sync(file))
     }
@@ -206,6 +219,11 @@ impl<T: Tap> FileSystem for Tapped<T> {
     fn create_directory(&self, root: &File, path: &Path) -> io::Result<()> {
         let call = at(Method::CreateDirectory, root, path);
         self.tap(call, || (), |_| OsFileSystem.create_directory(root, path))
+    }
+
+    fn remove_directory(&self, root: &File, path: &Path) -> io::Result<()> {
+        let call = at(Method::RemoveDirectory, root, path);
+        self.tap(call, || (), |_| OsFileSystem.remove_directory(root, path))
     }
 
     fn list(&self, directory: &File) -> io::Result<Dir> {

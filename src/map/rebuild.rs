@@ -1,0 +1,260 @@
+//! Entering the directory of this boot, and building it from the heap where there is none yet.
+//!
+//! It is built beside and renamed as a whole. Whoever is first wins; others that built one, too, throw
+//! theirs away. So nobody waits for an opener that is stopped. While one builds, others may have won
+//! already and be committing: what he reads may be torn then, and is thrown away anyhow.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::area::Area;
+use super::control::{self, Control, Word};
+use super::format::{self, Reading, Stored};
+use super::heap::Heap;
+use super::index::{self, Index};
+use super::size::{Class, EXTENT, EXTENTS_MAX, Extent, UNIT, UNITS};
+use super::table::Hash;
+use super::tables::Tables;
+use super::word::{Place, Use};
+use crate::id::Key;
+use crate::seams::{FileSystem, OpenMode};
+use crate::sync::Arc;
+
+/// What is needed to enter.
+pub(super) struct Entrance {
+    pub(super) fs: Arc<dyn FileSystem>,
+    pub(super) root: File,
+    pub(super) seed: u64,
+    pub(super) salt: u64,
+}
+
+impl Entrance {
+    /// Opens the directory of this boot; builds it if it is not there.
+    pub(super) fn enter(&self) -> io::Result<(Arc<Control>, Arc<Heap>)> {
+        let directory = PathBuf::from(format!("{PREFIX}{}", boot_id()?));
+        for _ in 0..TRIES {
+            match self.open(&directory) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => return opened,
+            }
+            if let Err(error) = self.build(&directory) {
+                // Whoever was first clears the drafts of the others away.
+                if self.fs.stat_path(&self.root, &directory).is_err() {
+                    return Err(error);
+                }
+            }
+        }
+        Err(io::Error::other("the directory of this boot is removed again and again"))
+    }
+
+    fn open(&self, directory: &Path) -> io::Result<(Arc<Control>, Arc<Heap>)> {
+        let (fs, root) = (Arc::clone(&self.fs), self.root.try_clone()?);
+        let control = Control::open(fs, root, directory.to_owned(), self.seed, self.salt)?;
+        let heap = self.heap(&control)?;
+        let needed = u64::from(heap.extents()) * EXTENT;
+        if self.fs.stat(heap.cells().file())?.size < needed {
+            let text = "the heap was cut short; restore the store from a backup, or remove the \
+                 directory of the index to go on with the sessions that are left";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        let first = Extent(0);
+        if heap.extents() > 0 && heap.is_foreign(first, self.seed) {
+            return Err(foreign(first));
+        }
+        Ok((Arc::new(control), Arc::new(heap)))
+    }
+
+    fn heap(&self, control: &Control) -> io::Result<Heap> {
+        let file = match self.fs.open(&self.root, Path::new(HEAP), OpenMode::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Several may create it at once; it is empty until it grows.
+                let file = self.fs.open(&self.root, Path::new(HEAP), OpenMode::Create)?;
+                self.fs.sync_directory(&self.root)?;
+                file
+            }
+            opened => opened?,
+        };
+        let cells = Area::map(file, EXTENTS_MAX as usize * UNITS * UNIT)?;
+        let extents = Arc::clone(&control.area);
+        Ok(Heap::new(cells, extents, Word::Extents as usize, control::EXTENTS))
+    }
+
+    /// Builds the directory beside and puts it in its place.
+    fn build(&self, directory: &Path) -> io::Result<()> {
+        let draft = PathBuf::from(format!("{DRAFT}{:016x}", self.salt));
+        self.remove(&draft)?;
+        self.fs.create_directory(&self.root, &draft)?;
+        let published = self.fill(&draft, directory).and_then(|()| {
+            match self.fs.rename(&self.root, &draft, directory) {
+                // Somebody else was first.
+                Err(error) if is_taken(&error) => self.remove(&draft),
+                renamed => renamed,
+            }
+        });
+        if published.is_err() {
+            let _ = self.remove(&draft);
+        }
+        published?;
+        self.clear_others(directory);
+        Ok(())
+    }
+
+    fn fill(&self, draft: &Path, directory: &Path) -> io::Result<()> {
+        let (fs, root) = (Arc::clone(&self.fs), self.root.try_clone()?);
+        let control = Control::create(fs, root, draft.to_owned(), self.seed, self.salt)?;
+        let control = Arc::new(control);
+        let heap = Arc::new(self.heap(&control)?);
+        let length = self.fs.stat(heap.cells().file())?.size;
+        let extents = u32::try_from(length / EXTENT).unwrap_or(u32::MAX).min(EXTENTS_MAX);
+        if extents > 0 {
+            // A power cut may have left holes, and to write into one may be a SIGBUS.
+            let length = u64::from(extents) * EXTENT;
+            self.fs.allocate(heap.cells().file(), 0, length)?;
+        }
+        control.raise(Word::Extents, u64::from(extents));
+        let mut live: u64 = 0;
+        for extent in (0..extents).map(Extent) {
+            if heap.is_foreign(extent, self.seed) {
+                return Err(foreign(extent));
+            }
+            if let Some(class) = heap.read_head(extent, self.seed) {
+                heap.assign(extent, class);
+                let is = |usage| {
+                    let is = |place: &Place| {
+                        heap.state(*place).is_some_and(|state| state.usage() == usage)
+                    };
+                    extent.places(class).filter(is).count() as u64
+                };
+                live += is(Use::Live);
+                heap.set_free(extent, is(Use::Free));
+            }
+        }
+        let tables = Tables::new(Arc::clone(&control));
+        tables.create(1, index::log2_for(live))?;
+        tables.pass_on_to(1);
+        let index = Index::open(tables, Arc::clone(&heap))?;
+        let mut outdated = Vec::new();
+        for extent in (0..extents).map(Extent) {
+            let Some(class) = heap.class_of(extent) else {
+                // Its head never came to the medium, so nothing in it was promised.
+                let is_used = |place: &Place| {
+                    heap.state(*place).is_some_and(|state| state.usage() != Use::Free)
+                };
+                outdated.extend(extent.places(Class::SMALLEST).filter(is_used));
+                continue;
+            };
+            for place in extent.places(class) {
+                if heap.state(place).is_some_and(|state| state.usage() == Use::Live)
+                    && let Some((key, Reading::Whole(stored))) =
+                        format::read_any(&heap, place, self.seed)
+                {
+                    outdated.extend(self.take_in(&index, &heap, place, &key, &stored)?);
+                }
+            }
+        }
+        self.end_outdated(&heap, &outdated, directory)
+    }
+
+    /// Gives back the cells of records that have a later one. Left as they are they would come up at
+    /// the next boot, when the later one has ended.
+    fn end_outdated(&self, heap: &Heap, outdated: &[Place], built: &Path) -> io::Result<()> {
+        if outdated.is_empty() || self.fs.stat_path(&self.root, built).is_ok() {
+            // If somebody was faster, they are no more what they were.
+            return Ok(());
+        }
+        for place in outdated {
+            if let Some(state) = heap.state(*place).filter(|state| state.usage() != Use::Free) {
+                heap.free(*place, state);
+            }
+        }
+        self.fs.sync(heap.cells().file())
+    }
+
+    /// Puts a record into the index, unless there is a later one of its session. Which of two is
+    /// outdated.
+    fn take_in(
+        &self,
+        index: &Index,
+        heap: &Heap,
+        place: Place,
+        key: &Key,
+        stored: &Stored,
+    ) -> io::Result<Option<Place>> {
+        let (first, second) = format::hash_words(key);
+        let hash = Hash::of(first, second);
+        let read = |place| format::read(heap, place, key, self.seed);
+        let age = |stored: &Stored| {
+            let record = &stored.record;
+            (record.created, record.version, record.retired_until.is_some(), record.accessed)
+        };
+        match index.find(hash, read)? {
+            Some((_, Reading::Whole(there))) if age(&there) >= age(stored) => Ok(Some(place)),
+            Some((spot, _)) => {
+                index.replace(spot, place);
+                Ok(spot.place())
+            }
+            None => {
+                index.insert(hash, place, read)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Removes the directories of other boots, and what was built and not used.
+    fn clear_others(&self, directory: &Path) {
+        let Ok(root) = self.fs.open(&self.root, Path::new("."), OpenMode::Directory) else {
+            return;
+        };
+        let Ok(entries) = self.fs.list(&root) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy();
+            let is_run = name.starts_with(PREFIX) && Path::new(&*name) != directory;
+            if is_run || name.starts_with(DRAFT) {
+                let _ = self.remove(Path::new(&*name));
+            }
+        }
+    }
+
+    /// Removes a directory and the files in it.
+    fn remove(&self, directory: &Path) -> io::Result<()> {
+        let opened = match self.fs.open(&self.root, directory, OpenMode::Directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        for entry in self.fs.list(&opened)?.flatten() {
+            let name = entry.file_name().to_string_lossy();
+            if name != "." && name != ".." {
+                self.fs.unlink(&self.root, &directory.join(&*name))?;
+            }
+        }
+        self.fs.remove_directory(&self.root, directory)
+    }
+}
+
+fn foreign(extent: Extent) -> io::Error {
+    let text = format!(
+        "part {} of the heap is damaged, or of another store, or of a newer version; restore the store \
+         from a backup, or use the version that wrote it",
+        extent.0
+    );
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists)
+}
+
+/// What the kernel calls the time since it was started.
+fn boot_id() -> io::Result<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Ok(id.trim().to_owned())
+}
+
+/// The file of all records.
+pub(super) const HEAP: &str = "heap";
+const PREFIX: &str = "run.";
+const DRAFT: &str = "draft.";
+
+/// How often the directory may vanish between being seen and being opened.
+const TRIES: usize = 16;

@@ -1,0 +1,426 @@
+//! An open store: its parts, and what they do together to read and to commit a session.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+
+use super::flush::Flush;
+use super::format::{self, Draft, PAYLOAD_MAX, Previous, Reading, Stored};
+use super::heap::{Cell, Heap};
+use super::index::{Index, Spot};
+use super::registry::Registry;
+use super::size::{Class, EXTENT, EXTENTS_MAX, Extent};
+use super::stash::Stash;
+use super::sweep::Cursor;
+use super::table::Hash;
+use super::word::{State, Use};
+use crate::access::Calling;
+use crate::error::{CommitError, IoError, OpenError, write_error};
+use crate::file::Durability;
+use crate::fork::Generation;
+use crate::id::Key;
+use crate::inventory::{Adopted, Look};
+use crate::pool::Pool;
+use crate::record::{Lifetime, Record};
+use crate::seams::{Clock, Entropy, FileSystem};
+use crate::sync::{Arc, Mutex};
+
+pub(super) struct Room {
+    pub(super) fs: Arc<dyn FileSystem>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) root: File,
+    pub(super) root_path: PathBuf,
+    pub(super) durability: Durability,
+    pub(super) seed: u64,
+    pub(super) heap: Arc<Heap>,
+    pub(super) index: Index,
+    pub(super) registry: Registry,
+    pub(super) stash: Stash,
+    pub(super) flush: Flush,
+    /// Threads that sync for async callers.
+    pub(super) syncers: Pool,
+    pub(super) cursor: Mutex<Cursor>,
+    /// The process that opened the store.
+    pub(super) process: Generation,
+}
+
+/// A session as the index shows it, or its absence.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Standing {
+    /// The record, whether or not its deadline has passed.
+    pub(super) stored: Option<Stored>,
+    /// Where it was seen.
+    sighting: Option<Sighting>,
+}
+
+/// Where a record was seen, and the state its cell had then.
+#[derive(Clone, Copy, Debug)]
+struct Sighting {
+    spot: Spot,
+    state: State,
+}
+
+/// Where a record was seen, what it is, and the state of its cell then.
+type Find = (Spot, (Reading, State));
+
+impl Standing {
+    pub(super) fn record(&self) -> Option<&Record> {
+        self.stored.as_ref().map(|stored| &stored.record)
+    }
+
+    /// The record before the next one.
+    fn previous(&self) -> Option<Previous> {
+        let Sighting { spot, state } = self.sighting?;
+        Some(Previous::new(spot.place()?, state))
+    }
+}
+
+impl Room {
+    /// Whether this is the process that opened the store.
+    pub(super) fn check_process(&self) -> Result<(), OpenError> {
+        if self.process.is_current() { Ok(()) } else { Err(OpenError::Forked) }
+    }
+
+    pub(super) fn is_power(&self) -> bool {
+        self.durability == Durability::Power
+    }
+
+    /// What stands under `key`, without waiting for anybody.
+    #[inline]
+    pub(super) fn look(&self, key: &Key) -> Result<Standing, OpenError> {
+        match self.find(key)? {
+            None => Ok(Standing::default()),
+            Some((spot, (Reading::Whole(stored), state))) => {
+                Ok(Standing { stored: Some(stored), sighting: Some(Sighting { spot, state }) })
+            }
+            Some((spot, (Reading::Damaged, _))) => Err(self.quarantine(key, spot).into()),
+        }
+    }
+
+    /// Makes `record` what stands under `key`, if that still is what `standing` saw. `None`: somebody
+    /// was faster. In `Power` it is on the medium when this returns.
+    pub(super) fn put(
+        &self,
+        key: &Key,
+        standing: &Standing,
+        record: Record,
+        payload: &[u8],
+    ) -> Result<Option<Standing>, CommitError> {
+        if payload.len() > PAYLOAD_MAX {
+            let (bytes, limit) = (payload.len(), PAYLOAD_MAX);
+            return Err(CommitError::TooLarge { bytes, limit });
+        }
+        if self.is_power() {
+            self.check_poison()?;
+        }
+        let count = format::words(payload.len(), record.retired_until.is_some());
+        let Some(class) = Class::for_words(count) else {
+            let (bytes, limit) = (payload.len(), PAYLOAD_MAX);
+            return Err(CommitError::TooLarge { bytes, limit });
+        };
+        let cell = self.cell(class)?;
+        let previous = standing.previous();
+        let draft = Draft { key, record: &record, previous, payload };
+        draft.write(&self.heap, cell.place, self.seed);
+        let put = match standing.sighting {
+            Some(Sighting { spot, .. }) => Ok(self.index.replace(spot, cell.place)),
+            None => self.index.insert(hash_of(key), cell.place, |place| {
+                format::read(&self.heap, place, key, self.seed)
+            }),
+        };
+        let spot = match put {
+            Ok(Some(spot)) => spot,
+            refused => {
+                self.keep(class, cell);
+                return match refused {
+                    Err(error) => Err(write_error(self.io_error("change the index of", error))),
+                    _ => Ok(None),
+                };
+            }
+        };
+        self.heap.mark_live(cell);
+        if self.is_power() {
+            self.sync(&spot, cell, standing)?;
+            if self.end_previous(key, standing.stored.as_ref()) {
+                // The cell that led there must not be used again before that is on the medium.
+                self.flush().map_err(CommitError::SyncFailed)?;
+            }
+        }
+        if let Some(Sighting { spot, state }) = standing.sighting {
+            self.inherit(spot, state);
+        }
+        let stored = Stored { record, previous, payload: payload.to_vec() };
+        let state = cell.state.live();
+        Ok(Some(Standing { stored: Some(stored), sighting: Some(Sighting { spot, state }) }))
+    }
+
+    /// The same without any consequence: a damaged record stays where it is.
+    pub(super) fn glance(&self, key: &Key) -> Result<Option<Look>, OpenError> {
+        let found = self.find(key)?;
+        let Some((_, (reading, _))) = found else { return Ok(None) };
+        match reading {
+            Reading::Damaged => Err(self.corrupt(key, None).into()),
+            Reading::Whole(Stored { record, payload, .. }) => {
+                let expired = record.is_expired(self.clock.now());
+                Ok(Some(Look { record, payload, expired }))
+            }
+        }
+    }
+
+    #[inline]
+    fn find(&self, key: &Key) -> Result<Option<Find>, OpenError> {
+        let read = |place| {
+            // The state is seen while the index leads here, or none of it counts.
+            let state = self.heap.state(place)?;
+            Some((format::read(&self.heap, place, key, self.seed)?, state))
+        };
+        let found = self.index.find(hash_of(key), read);
+        Ok(found.map_err(|error| self.io_error("read", error))?)
+    }
+
+    /// Takes a session in as it stands in another store.
+    pub(super) fn adopt(
+        &self,
+        key: &Key,
+        record: Record,
+        payload: &[u8],
+        known: Option<u64>,
+    ) -> Result<Adopted, CommitError> {
+        loop {
+            let standing = self.look(key)?;
+            let now = self.clock.now();
+            let found = standing.record().filter(|found| !found.is_expired(now));
+            let adopted = Adopted::judge(&record, known, found, now);
+            let adopts = matches!(adopted, Adopted::Created | Adopted::Replaced);
+            if !adopts || self.put(key, &standing, record, payload)?.is_some() {
+                return Ok(adopted);
+            }
+        }
+    }
+
+    /// Ends the session that `standing` saw, if it still is what stands. Whether it was.
+    pub(super) fn end(&self, key: &Key, standing: &Standing) -> Result<bool, CommitError> {
+        let Some(Sighting { spot, state }) = standing.sighting else { return Ok(true) };
+        let place = spot.place().filter(|_| self.is_power());
+        if let Some(place) = place {
+            self.check_poison()?;
+            // The records before this one go first, or a power cut in the middle might leave one of them
+            // alone.
+            self.end_previous(key, standing.stored.as_ref());
+            self.flush_end()?;
+            // Out of the next rebuild before it is out of the index: whoever finds it gone and syncs
+            // has it gone for good, even if this process is killed in between.
+            self.heap.doom(place, state, self.registry.me());
+        }
+        let ended = self.index.end(spot);
+        if ended {
+            self.inherit(spot, state);
+            if place.is_some() {
+                self.flush_end()?;
+            }
+        } else if let Some(place) = place {
+            self.heap.spare(place, state, self.registry.me());
+        }
+        Ok(ended)
+    }
+
+    /// Syncs for a session that ended.
+    pub(super) fn flush_end(&self) -> Result<(), CommitError> {
+        self.flush().map_err(CommitError::SyncFailed)
+    }
+
+    /// Syncs a record that was put in the place of another, or puts that back.
+    fn sync(&self, spot: &Spot, cell: Cell, before: &Standing) -> Result<(), CommitError> {
+        let Err(error) = self.flush() else { return Ok(()) };
+        // Whoever has committed on it since cannot have synced either.
+        let withdrawn = match before.sighting.and_then(|before| before.spot.place()) {
+            Some(place) => self.index.replace(*spot, place).is_some(),
+            None => self.index.end(*spot),
+        };
+        if withdrawn {
+            // A part of it may be on the medium.
+            self.heap.free(cell.place, cell.state.live());
+        }
+        Err(CommitError::SyncFailed(error))
+    }
+
+    /// In `Power`: gives back the cells of the records before this one, should those that replaced them
+    /// have been killed before they could. Else a power cut might raise them. Whether there were any.
+    ///
+    /// This record must be on the medium, or about to end.
+    fn end_previous(&self, key: &Key, stored: Option<&Stored>) -> bool {
+        let mut previous = stored.and_then(|stored| stored.previous);
+        let mut ended = Vec::new();
+        while let Some(Previous { place, count }) = previous {
+            let is = |state: &State| state.count() == count && state.usage() != Use::Free;
+            let Some(state) = self.heap.state(place).filter(is) else { break };
+            previous = match format::read(&self.heap, place, key, self.seed) {
+                Some(Reading::Whole(stored)) => stored.previous,
+                _ => None,
+            };
+            ended.push((place, state));
+        }
+        // The oldest first, so that the chain to those that are left stays whole.
+        ended.iter().rev().filter(|(place, state)| self.heap.free(*place, *state)).count() > 0
+    }
+
+    fn flush(&self) -> Result<(), IoError> {
+        self.flush.flush(&*self.fs, self.heap_file()).map_err(|error| self.io_error("sync", error))
+    }
+
+    /// Whether a sync of this handle failed before.
+    pub(super) fn check_poison(&self) -> Result<(), CommitError> {
+        if self.flush.has_failed() { Err(CommitError::Poisoned) } else { Ok(()) }
+    }
+
+    pub(super) fn heap_file(&self) -> &File {
+        self.heap.cells().file()
+    }
+
+    /// An owned cell of this size.
+    fn cell(&self, class: Class) -> Result<Cell, CommitError> {
+        if let Some(cell) = self.stash.take(class) {
+            return Ok(cell);
+        }
+        let mut cells = Vec::new();
+        for extent in (0..self.heap.extents()).map(Extent) {
+            if self.heap.class_of(extent) == Some(class) && self.heap.free_in(extent) > 0 {
+                self.take_from(extent, class, &mut cells);
+                if let Some(cell) = self.stock(class, &mut cells) {
+                    return Ok(cell);
+                }
+            }
+        }
+        loop {
+            let extents = self.heap.extents();
+            let unassigned = (0..extents)
+                .map(Extent)
+                .find(|extent| self.heap.is_unassigned(*extent) || self.is_given_up(*extent));
+            match unassigned {
+                Some(extent) => {
+                    self.heap.assign(extent, class);
+                    if self.heap.class_of(extent) == Some(class) {
+                        self.take_from(extent, class, &mut cells);
+                        if let Some(cell) = self.stock(class, &mut cells) {
+                            return Ok(cell);
+                        }
+                    }
+                }
+                None => self.grow(extents)?,
+            }
+        }
+    }
+
+    fn take_from(&self, extent: Extent, class: Class, cells: &mut Vec<Cell>) {
+        self.heap.take_from(extent, class, self.registry.me(), Stash::batch(class), cells);
+        if !cells.is_empty() {
+            self.heap.write_head(extent, class, self.seed);
+        }
+    }
+
+    /// One of the cells; the others go to the stash.
+    fn stock(&self, class: Class, cells: &mut Vec<Cell>) -> Option<Cell> {
+        let cell = cells.pop()?;
+        for cell in cells.drain(..) {
+            self.keep(class, cell);
+        }
+        Some(cell)
+    }
+
+    /// Whether an extent had cells of another size, all free, and has none now.
+    fn is_given_up(&self, extent: Extent) -> bool {
+        self.heap.class_of(extent).is_some_and(|class| {
+            self.heap.free_in(extent) >= u64::from(class.cells())
+                && self.heap.unassign(extent, class, self.registry.me())
+        })
+    }
+
+    /// Makes the heap one extent longer than `extents`, unless somebody has.
+    fn grow(&self, extents: u32) -> Result<(), CommitError> {
+        if extents >= EXTENTS_MAX {
+            let text = format!(
+                "the heap has reached {} GiB, its limit",
+                (u64::from(EXTENTS_MAX) * EXTENT) >> 30
+            );
+            let error = io::Error::new(io::ErrorKind::StorageFull, text);
+            return Err(CommitError::OutOfSpace(self.io_error("grow", error)));
+        }
+        let grown = self.fs.allocate(self.heap_file(), u64::from(extents) * EXTENT, EXTENT);
+        grown.map_err(|error| write_error(self.io_error("grow", error)))?;
+        self.heap.grown(extents);
+        Ok(())
+    }
+
+    /// Takes over the cell of a record that this handle took out of the index.
+    fn inherit(&self, spot: Spot, seen: State) {
+        let cell =
+            spot.place().and_then(|place| self.heap.inherit(place, seen, self.registry.me()));
+        if let Some(cell) = cell {
+            match self.heap.class_of(Extent::of(cell.place)) {
+                Some(class) => self.keep(class, cell),
+                None => self.heap.give_up(cell),
+            }
+        }
+    }
+
+    fn keep(&self, class: Class, cell: Cell) {
+        if let Some(cell) = self.stash.keep(class, cell) {
+            self.heap.give_up(cell);
+        }
+    }
+
+    /// The record of a new session.
+    pub(super) fn newborn(&self, lifetime: Lifetime) -> Result<Record, CommitError> {
+        let mut birth = [0; 8];
+        self.entropy
+            .fill(&mut birth)
+            .map_err(|error| self.io_error("get random numbers for", error))?;
+        let now = self.clock.now();
+        Ok(Record {
+            birth: u64::from_le_bytes(birth),
+            version: 1,
+            created: now,
+            accessed: now,
+            lifetime,
+            retired_until: None,
+        })
+    }
+
+    pub(super) fn io_error(&self, operation: &'static str, source: io::Error) -> IoError {
+        IoError { operation, place: self.root_path.clone(), source }
+    }
+
+    /// Does what may take long, on a thread of the engine if the caller must not block.
+    pub(super) async fn off_thread<T: Send + 'static>(
+        self: &Arc<Self>,
+        calling: Calling,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, IoError> {
+        match calling {
+            Calling::Blocking => Ok(work(self)),
+            Calling::Async => {
+                let room = Arc::clone(self);
+                let done = self.syncers.run(move || work(&room)).await;
+                done.ok_or_else(|| {
+                    self.io_error("start a thread for", io::ErrorKind::OutOfMemory.into())
+                })
+            }
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if self.process.is_current() {
+            for cell in self.stash.empty() {
+                self.heap.give_up(cell);
+            }
+        }
+    }
+}
+
+pub(super) fn hash_of(key: &Key) -> Hash {
+    let (first, second) = format::hash_words(key);
+    Hash::of(first, second)
+}

@@ -1,0 +1,513 @@
+//! Power cuts of a map store. The mapped bytes go to the medium behind the store's back: what a sync
+//! brought there is there; of every page that was changed since, any version may be.
+//!
+//! With `Durability::Power` what was acknowledged survives, and what was logged out never comes
+//! back; with `Process` each session is one of its committed versions or absent.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod rig;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::FileExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use cloakroom::{Access, CommitError, Durability, Hold as _, Key, MapStore};
+use parking_lot::Mutex;
+use rig::map::census;
+use rig::tap::{Answer, Call, Method, Tap, Tapped};
+use rig::{Random, commit, destroy, key, open, read, renew};
+
+type State = Option<Vec<u8>>;
+type States = BTreeMap<Key, BTreeSet<State>>;
+/// A planted bug, or a fault: what becomes of a call.
+type Plant = Box<dyn Fn(&Call<'_>) -> Answer + Send + Sync>;
+
+const PAGE: usize = 4_096;
+
+/// The disk below a store, and what is known of its sessions.
+struct Disk {
+    root: PathBuf,
+    plant: Option<Plant>,
+    log: Mutex<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    /// The heap as it looked at the last sync, and at each moment since; `None`: it had no name yet
+    /// that is on the medium.
+    durable: Option<Arc<Vec<u8>>>,
+    since: Vec<Arc<Vec<u8>>>,
+    acknowledged: BTreeMap<Key, State>,
+    begun: Vec<(Key, State)>,
+    /// Everything that was ever begun.
+    history: States,
+    cuts: Vec<Cut>,
+}
+
+/// A moment at which the power is cut.
+#[derive(Clone)]
+struct Cut {
+    durable: Option<Arc<Vec<u8>>>,
+    since: Vec<Arc<Vec<u8>>>,
+    may: States,
+    history: States,
+}
+
+impl Disk {
+    fn new(root: &Path, plant: Option<Plant>) -> Arc<Self> {
+        let log = Log { durable: heap_in(root), ..Log::default() };
+        Arc::new(Self { root: root.to_owned(), plant, log: Mutex::new(log) })
+    }
+
+    fn store(self: &Arc<Self>, durability: Durability) -> MapStore {
+        let fs = Tapped(Arc::clone(self));
+        MapStore::builder(&self.root).durability(durability).file_system(fs).open().unwrap()
+    }
+
+    /// Brings sessions to new states. The power may be cut before, after and at each sync.
+    fn deed<T>(
+        &self,
+        states: &[(Key, Option<&[u8]>)],
+        deed: impl FnOnce() -> Result<T, CommitError>,
+    ) -> Result<T, CommitError> {
+        let begun: Vec<_> = states.iter().map(|(key, s)| (*key, s.map(<[u8]>::to_vec))).collect();
+        {
+            let mut log = self.log.lock();
+            for (key, state) in &begun {
+                log.history.entry(*key).or_default().insert(state.clone());
+            }
+            log.begun.extend(begun.iter().cloned());
+        }
+        self.look();
+        let done = deed();
+        self.look();
+        let mut log = self.log.lock();
+        if done.is_ok() {
+            for (key, state) in begun {
+                // What failed before on these sessions is past; on others it may still come up.
+                log.begun.retain(|(other, _)| *other != key);
+                log.acknowledged.insert(key, state);
+            }
+        }
+        log.cut();
+        done
+    }
+
+    /// Takes down what the heap looks like now, and that the power may be cut here.
+    fn look(&self) {
+        let mut log = self.log.lock();
+        if let Some(now) = heap_in(&self.root)
+            && log.since.last().or(log.durable.as_ref()) != Some(&now)
+        {
+            log.since.push(now);
+        }
+        log.cut();
+    }
+}
+
+impl Log {
+    fn cut(&mut self) {
+        let mut may = States::new();
+        for (key, state) in self.acknowledged.iter().chain(self.begun.iter().map(|(k, s)| (k, s))) {
+            may.entry(*key).or_default().insert(state.clone());
+        }
+        for (key, _) in &self.begun {
+            if !self.acknowledged.contains_key(key) {
+                may.entry(*key).or_default().insert(None);
+            }
+        }
+        let (durable, since) = (self.durable.clone(), self.since.clone());
+        self.cuts.push(Cut { durable, since, may, history: self.history.clone() });
+    }
+}
+
+impl Tap for Disk {
+    fn before(&self, call: &Call<'_>) -> Answer {
+        if call.method == Method::Sync && is_heap(call) {
+            self.look();
+        }
+        self.plant.as_ref().map_or(Answer::Pass, |plant| plant(call))
+    }
+
+    fn after(&self, call: &Call<'_>, done: &std::io::Result<Option<&fs::File>>) {
+        // Nothing else is written meanwhile: what it looked like before is what was synced.
+        if call.method == Method::Sync && is_heap(call) && done.is_ok() {
+            let mut log = self.log.lock();
+            log.durable = log.since.pop().or(log.durable.take());
+            log.since.clear();
+        }
+    }
+}
+
+fn is_heap(call: &Call<'_>) -> bool {
+    let link = fs::read_link(format!("/proc/self/fd/{}", call.file.as_raw_fd())).unwrap();
+    link.file_name().is_some_and(|name| name == "heap")
+}
+
+fn heap_in(root: &Path) -> Option<Arc<Vec<u8>>> {
+    fs::read(root.join("heap")).ok().map(Arc::new)
+}
+
+/// What a cut leaves of what was not synced.
+#[derive(Clone, Copy, Debug)]
+enum Luck {
+    None,
+    All,
+    /// Any version of any page.
+    Some(u64),
+}
+
+impl Cut {
+    /// The heap after the cut; `None`: there is none.
+    fn heap(&self, luck: Luck) -> Option<Vec<u8>> {
+        let mut random = Random(if let Luck::Some(seed) = luck { seed } else { 0 });
+        let empty = Arc::new(Vec::new());
+        let durable = self.durable.as_ref();
+        let versions: Vec<&Arc<Vec<u8>>> =
+            std::iter::once(durable.unwrap_or(&empty)).chain(&self.since).collect();
+        let mut draw = |limit: usize| match luck {
+            Luck::None => 0,
+            Luck::All => limit - 1,
+            Luck::Some(_) => usize::try_from(random.below(limit as u64)).unwrap(),
+        };
+        // A journal keeps sizes and names in order, as of one moment.
+        let at = draw(versions.len());
+        if at == 0 && durable.is_none() {
+            return None;
+        }
+        let mut heap = vec![0; versions[at].len()];
+        for (number, page) in heap.chunks_mut(PAGE).enumerate() {
+            let place = number * PAGE;
+            let parts = versions.iter().filter_map(|version| version.get(place..place + PAGE));
+            let mut parts: Vec<&[u8]> = parts.collect();
+            parts.dedup();
+            // Blocks that were allocated and never written read as zeros.
+            if versions[0].len() <= place {
+                parts.insert(0, &[0; PAGE]);
+            }
+            page.copy_from_slice(parts[draw(parts.len())]);
+        }
+        Some(heap)
+    }
+
+    /// The store after the cut, in an empty directory.
+    fn build(&self, luck: Luck, description: &[u8], root: &Path) {
+        fs::write(root.join("store.toml"), description).unwrap();
+        if let Some(heap) = self.heap(luck) {
+            let file = fs::File::create_new(root.join("heap")).unwrap();
+            file.set_len(heap.len() as u64).unwrap();
+            let pages = heap.chunks(PAGE).enumerate();
+            for (number, page) in pages.filter(|(_, page)| page.iter().any(|byte| *byte != 0)) {
+                file.write_all_at(page, (number * PAGE) as u64).unwrap();
+            }
+        }
+    }
+}
+
+/// What is due after a cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// What was acknowledged, or begun since; and logged out it stays so.
+    Power,
+    /// Any version that was ever committed, or nothing.
+    Process,
+}
+
+/// Judges what one cut left. Then logs every session out, and cuts again.
+fn judge(cut: &Cut, luck: Luck, description: &[u8], due: Due) -> Result<(), String> {
+    let directory = rig::directory();
+    let root = directory.path();
+    cut.build(luck, description, root);
+    let disk = Disk::new(root, None);
+    let store = MapStore::builder(root).file_system(Tapped(Arc::clone(&disk))).open();
+    let store = store.map_err(|error| error.to_string())?;
+    let states = if due == Due::Power { &cut.may } else { &cut.history };
+    for (key, may) in states {
+        let seen = read(&store, key, Access::Snapshot).map_err(|error| error.to_string())?;
+        if !may.contains(&seen) && (due == Due::Power || seen.is_some()) {
+            return Err(format!("{key} is {}, due is {}", short(&seen), shorts(may)));
+        }
+    }
+    let census = census(&store);
+    if let Some(wrong) = census.wrong.first() {
+        return Err(wrong.clone());
+    }
+    if let Some(stranger) = census.sessions.keys().find(|key| !cut.history.contains_key(key)) {
+        return Err(format!("{stranger} is nobody's"));
+    }
+    if due == Due::Process {
+        return Ok(());
+    }
+    // Some are logged out as they are, others after one more commit.
+    for (number, key) in states.keys().enumerate() {
+        let mut hold = open(&store, key, Access::Optimistic).map_err(|error| error.to_string())?;
+        if hold.record().is_none() {
+            continue;
+        }
+        if number % 2 == 0 && hold.record().is_some_and(|record| record.retired_until.is_none()) {
+            commit(&mut hold, b"once more").map_err(|error| error.to_string())?;
+            hold = open(&store, key, Access::Optimistic).map_err(|error| error.to_string())?;
+        }
+        destroy(&mut hold).map_err(|error| error.to_string())?;
+    }
+    disk.look();
+    let last = disk.log.lock().cuts.pop().unwrap();
+    for luck in [Luck::None, Luck::All] {
+        let directory = rig::directory();
+        last.build(luck, description, directory.path());
+        let store = MapStore::open(directory.path()).map_err(|error| error.to_string())?;
+        for key in states.keys() {
+            let seen = read(&store, key, Access::Snapshot).map_err(|error| error.to_string())?;
+            if seen.is_some() {
+                return Err(format!("{key} was logged out and came back as {}", short(&seen)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn short(state: &State) -> String {
+    let Some(payload) = state else { return "absent".to_owned() };
+    format!(
+        "{}.. of {} bytes",
+        String::from_utf8_lossy(&payload[..payload.len().min(20)]),
+        payload.len()
+    )
+}
+
+fn shorts(states: &BTreeSet<State>) -> String {
+    states.iter().map(short).collect::<Vec<_>>().join(" or ")
+}
+
+/// Judges so many disks out of all that the cuts of a record can leave, or
+/// `CLOAKROOM_CUTS` times as many. How many there were.
+fn cut_everywhere(disk: &Disk, disks: usize, due: Due) -> Result<usize, String> {
+    let times = std::env::var("CLOAKROOM_CUTS").ok().and_then(|times| times.parse().ok());
+    let disks = disks * times.unwrap_or(1_usize);
+    let description = fs::read(disk.root.join("store.toml")).unwrap();
+    let cuts = std::mem::take(&mut disk.log.lock().cuts);
+    for number in 0..disks {
+        // Each cut in turn, with other luck each time around.
+        let cut = number * cuts.len() / disks.min(cuts.len()) % cuts.len();
+        let luck = match number % 5 {
+            0 if number % 2 == 0 => Luck::None,
+            0 => Luck::All,
+            _ => Luck::Some(number as u64),
+        };
+        let judged = judge(&cuts[cut], luck, &description, due);
+        judged.map_err(|lost| format!("cut {cut} of {}, {luck:?}: {lost}", cuts.len()))?;
+    }
+    Ok(disks)
+}
+
+/// The sessions of a test, and short names for what is done to them. Payloads name their session and
+/// version, and many of them take several pages.
+struct Bench {
+    disk: Arc<Disk>,
+    store: MapStore,
+    durability: Durability,
+    _directory: tempfile::TempDir,
+}
+
+fn payload(id: &str, version: u32, length: usize) -> Vec<u8> {
+    let name = format!("{id} {version}. ");
+    name.bytes().cycle().take(length.max(name.len())).collect()
+}
+
+impl Bench {
+    fn new(durability: Durability, plant: Option<Plant>) -> Self {
+        let directory = rig::directory();
+        let root = directory.path().join("sessions");
+        fs::create_dir(&root).unwrap();
+        let disk = Disk::new(&root, plant);
+        let store = disk.store(durability);
+        Self { disk, store, durability, _directory: directory }
+    }
+
+    /// Goes on with another handle, as another process does; the first stays where it is, stopped.
+    fn another(&mut self) {
+        let next = self.disk.store(self.durability);
+        std::mem::forget(std::mem::replace(&mut self.store, next));
+    }
+
+    fn commit(&self, id: &str, version: u32, length: usize) -> Result<(), CommitError> {
+        let (key, payload) = (key(id), payload(id, version, length));
+        self.disk.deed(&[(key, Some(&payload))], || {
+            commit(&mut open(&self.store, &key, Access::Optimistic)?, &payload).map(drop)
+        })
+    }
+
+    fn destroy(&self, id: &str) -> Result<(), CommitError> {
+        let key = key(id);
+        self.disk
+            .deed(&[(key, None)], || destroy(&mut open(&self.store, &key, Access::Optimistic)?))
+    }
+
+    fn renew(&self, old: &str, new: &str, grace: Duration) -> Result<(), CommitError> {
+        let (old, new_key, renewed) = (key(old), key(new), payload(new, 1, 700));
+        let mut hold = open(&self.store, &old, Access::Optimistic)?;
+        let before = hold.payload().to_vec();
+        let states =
+            [(new_key, Some(&renewed[..])), (old, (!grace.is_zero()).then_some(&before[..]))];
+        self.disk.deed(&states, || renew(&mut hold, &new_key, &renewed, grace).map(drop))
+    }
+
+    fn workload(&mut self) -> Result<(), CommitError> {
+        for (version, length) in [(1, 100), (2, 9_000), (3, 9_000), (4, 50)] {
+            self.commit("a", version, length)?;
+            self.commit("b", version, 5_000)?;
+        }
+        self.another();
+        self.commit("a", 5, 9_000)?;
+        self.commit("c", 1, 9_000)?;
+        self.destroy("b")?;
+        self.commit("d", 1, 5_000)?;
+        self.commit("b", 5, 5_000)?;
+        self.renew("a", "e", Duration::ZERO)?;
+        self.commit("e", 2, 9_000)?;
+        self.renew("c", "f", Duration::from_secs(600))?;
+        self.destroy("f")?;
+        self.commit("d", 2, 5_000)?;
+        self.destroy("d")?;
+        self.destroy("b")?;
+        rig::sweep(&self.store)?;
+        self.commit("e", 3, 100)
+    }
+}
+
+#[test]
+fn what_was_acknowledged_in_power_survives_any_mixture_of_pages() {
+    let mut bench = Bench::new(Durability::Power, None);
+    bench.workload().unwrap();
+    let disks = cut_everywhere(&bench.disk, 90, Due::Power).unwrap();
+    println!("{disks} disks");
+}
+
+#[test]
+fn in_process_each_session_is_one_of_its_versions_or_absent() {
+    let mut bench = Bench::new(Durability::Process, None);
+    bench.workload().unwrap();
+    let disks = cut_everywhere(&bench.disk, 90, Due::Process).unwrap();
+    println!("{disks} disks");
+}
+
+/// Stops for ever, as far as the file system is concerned, before the n-th sync of the heap.
+fn stops_before_sync(nth: usize) -> Plant {
+    let syncs = AtomicUsize::new(0);
+    Box::new(move |call| {
+        if call.method == Method::Sync
+            && is_heap(call)
+            && syncs.fetch_add(1, Ordering::Relaxed) + 1 == nth
+        {
+            std::panic::panic_any("stopped");
+        }
+        Answer::Pass
+    })
+}
+
+/// A process is stopped or killed between its publication and its sync, at any point of the workload;
+/// another one builds on what it finds in the page cache.
+#[test]
+fn what_builds_on_a_commit_that_was_never_synced_survives_a_power_cut() {
+    let mut stops = 0;
+    for nth in 1.. {
+        let mut bench = Bench::new(Durability::Power, Some(stops_before_sync(nth)));
+        if catch_unwind(AssertUnwindSafe(|| bench.workload())).is_ok() {
+            break;
+        }
+        stops += 1;
+        bench.disk.look();
+        bench.another();
+        for version in 10..13 {
+            // The neighbours take the space that gets free.
+            for id in ["a", "y", "b", "z", "d", "e"] {
+                bench
+                    .commit(id, version, 9_000 - 4_000 * usize::from(id == "b" || id == "d"))
+                    .unwrap();
+            }
+        }
+        for id in ["a", "b", "d", "e"] {
+            bench.destroy(id).unwrap();
+        }
+        cut_everywhere(&bench.disk, 4, Due::Power)
+            .unwrap_or_else(|lost| panic!("stopped before sync {nth}: {lost}"));
+    }
+    assert!(stops > 20, "{stops}");
+}
+
+/// One sync fails: its commit is withdrawn, and the handle says no more.
+#[test]
+fn a_failed_sync_and_a_power_cut_lose_nothing_acknowledged() {
+    for nth in 1.. {
+        let syncs = AtomicUsize::new(0);
+        let plant: Plant = Box::new(move |call| {
+            let fails = call.method == Method::Sync
+                && is_heap(call)
+                && syncs.fetch_add(1, Ordering::Relaxed) + 1 == nth;
+            if fails { Answer::Fail(libc::EIO) } else { Answer::Pass }
+        });
+        let mut bench = Bench::new(Durability::Power, Some(plant));
+        match bench.workload() {
+            Ok(()) => {
+                assert!(nth > 20, "{nth}");
+                break;
+            }
+            Err(CommitError::SyncFailed(_)) => {}
+            Err(error) => panic!("sync {nth}: {error}"),
+        }
+        let error = bench.commit("z", 1, 10).unwrap_err();
+        assert!(matches!(error, CommitError::Poisoned), "{error}");
+        bench.another();
+        for id in ["a", "b", "d", "z"] {
+            bench.commit(id, 20, 9_000).unwrap();
+            bench.commit(id, 21, 9_000).unwrap();
+        }
+        bench.destroy("a").unwrap();
+        bench.destroy("b").unwrap();
+        cut_everywhere(&bench.disk, 4, Due::Power)
+            .unwrap_or_else(|lost| panic!("sync {nth} failed: {lost}"));
+    }
+}
+
+/// The controls: a store that does not sync, or not always, loses something, and the rig sees it.
+#[test]
+fn the_power_cut_catches_lost_syncs() {
+    fn pretend(which: impl Fn(usize) -> bool + Send + Sync + 'static) -> Plant {
+        let syncs = AtomicUsize::new(0);
+        Box::new(move |call| {
+            let lost = call.method == Method::Sync
+                && is_heap(call)
+                && which(syncs.fetch_add(1, Ordering::Relaxed));
+            if lost { Answer::Pretend } else { Answer::Pass }
+        })
+    }
+    for (bug, plant) in [
+        ("nothing is ever synced", pretend(|_| true)),
+        ("every other sync is skipped", pretend(|sync| sync % 2 == 1)),
+        ("the first ten syncs only", pretend(|sync| sync > 10)),
+    ] {
+        let mut bench = Bench::new(Durability::Power, Some(plant));
+        bench.workload().unwrap();
+        let cut = cut_everywhere(&bench.disk, 400, Due::Power);
+        println!("{bug}: {cut:?}");
+        assert!(cut.is_err(), "not caught: {bug}");
+    }
+    // What Process promises is less: the same cuts do lose what was acknowledged.
+    let mut bench = Bench::new(Durability::Process, None);
+    bench.workload().unwrap();
+    assert!(cut_everywhere(&bench.disk, 400, Due::Power).is_err());
+    // And a version that nobody committed is seen in `Process`, too.
+    let bench = Bench::new(Durability::Process, None);
+    bench.commit("a", 1, 100).unwrap();
+    bench.disk.log.lock().cuts.iter_mut().for_each(|cut| {
+        cut.history.insert(key("a"), BTreeSet::from([Some(b"another".to_vec())]));
+    });
+    assert!(cut_everywhere(&bench.disk, 400, Due::Process).is_err());
+}
