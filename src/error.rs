@@ -249,10 +249,8 @@ pub struct IoError {
 
 /// The error of a write: its own variant where the disk is full.
 pub(crate) fn write_error(error: IoError) -> CommitError {
-    match error.source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            CommitError::OutOfSpace(error)
-        }
+    match error.source.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG) => CommitError::OutOfSpace(error),
         _ => CommitError::Io(error),
     }
 }

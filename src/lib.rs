@@ -41,7 +41,8 @@
 //!
 //! # Stores
 //!
-//! [`FileStore`] for any number of processes of one machine, [`MemoryStore`] for one process. Another
+//! [`FileStore`] for any number of processes of one machine, [`MapStore`] for as many without any lock,
+//! [`MemoryStore`] for one process. Another
 //! one implements [`Store`] and passes the conformance suite (feature `conformance`).
 //!
 //! # Operating

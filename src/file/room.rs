@@ -200,14 +200,6 @@ impl Room {
     }
 }
 
-/// The error of a write: a full disk has a variant of its own.
-pub(super) fn write_error(error: IoError) -> CommitError {
-    match error.source.raw_os_error() {
-        Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG) => CommitError::OutOfSpace(error),
-        _ => CommitError::Io(error),
-    }
-}
-
 /// How often an open looks again when a file was replaced under its hands.
 pub(super) const REOPENS: usize = 16;
 

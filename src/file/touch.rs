@@ -4,8 +4,8 @@ use std::io;
 
 use super::format;
 use super::read::Contents;
-use super::room::{REOPENS, Room, Spot, write_error};
-use crate::error::CommitError;
+use super::room::{REOPENS, Room, Spot};
+use crate::error::{CommitError, write_error};
 use crate::seams::OpenMode;
 
 impl Room {

@@ -22,8 +22,8 @@ use super::format::{self, Cell, Header, Kind};
 use super::layout::growth_path;
 use super::lock::LockedFile;
 use super::read::{Contents, Current};
-use super::room::{Room, Spot, write_error};
-use crate::error::{CommitError, IoError, OpenError};
+use super::room::{Room, Spot};
+use crate::error::{CommitError, IoError, OpenError, write_error};
 use crate::record::{Lifetime, Record};
 use crate::seams::{Flock, OpenMode};
 

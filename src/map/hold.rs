@@ -146,7 +146,7 @@ impl Errand<'_> {
                 // Somebody else ended it, and may not have synced yet.
                 return if self.read.is_some() && self.room.is_power() {
                     self.room.check_poison()?;
-                    self.room.flush_end()
+                    self.room.flush_for_caller()
                 } else {
                     Ok(())
                 };

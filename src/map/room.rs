@@ -107,18 +107,13 @@ impl Room {
         record: Record,
         payload: &[u8],
     ) -> Result<Option<Standing>, CommitError> {
-        if payload.len() > PAYLOAD_MAX {
-            let (bytes, limit) = (payload.len(), PAYLOAD_MAX);
-            return Err(CommitError::TooLarge { bytes, limit });
-        }
+        let count = format::words(payload.len(), record.retired_until.is_some());
+        let class = Class::for_words(count).filter(|_| payload.len() <= PAYLOAD_MAX);
+        let (bytes, limit) = (payload.len(), PAYLOAD_MAX);
+        let class = class.ok_or(CommitError::TooLarge { bytes, limit })?;
         if self.is_power() {
             self.check_poison()?;
         }
-        let count = format::words(payload.len(), record.retired_until.is_some());
-        let Some(class) = Class::for_words(count) else {
-            let (bytes, limit) = (payload.len(), PAYLOAD_MAX);
-            return Err(CommitError::TooLarge { bytes, limit });
-        };
         let cell = self.cell(class)?;
         let previous = standing.previous();
         let draft = Draft { key, record: &record, previous, payload };
@@ -144,7 +139,7 @@ impl Room {
             self.sync(&spot, cell, standing)?;
             if self.end_previous(key, standing.stored.as_ref()) {
                 // The cell that led there must not be used again before that is on the medium.
-                self.flush().map_err(CommitError::SyncFailed)?;
+                self.flush_for_caller()?;
             }
         }
         if let Some(Sighting { spot, state }) = standing.sighting {
@@ -208,7 +203,7 @@ impl Room {
             // The records before this one go first, or a power cut in the middle might leave one of them
             // alone.
             self.end_previous(key, standing.stored.as_ref());
-            self.flush_end()?;
+            self.flush_for_caller()?;
             // Out of the next rebuild before it is out of the index: whoever finds it gone and syncs
             // has it gone for good, even if this process is killed in between.
             self.heap.doom(place, state, self.registry.me());
@@ -217,7 +212,7 @@ impl Room {
         if ended {
             self.inherit(spot, state);
             if place.is_some() {
-                self.flush_end()?;
+                self.flush_for_caller()?;
             }
         } else if let Some(place) = place {
             self.heap.spare(place, state, self.registry.me());
@@ -225,8 +220,8 @@ impl Room {
         Ok(ended)
     }
 
-    /// Syncs for a session that ended.
-    pub(super) fn flush_end(&self) -> Result<(), CommitError> {
+    /// Syncs; a failure is the caller's.
+    pub(super) fn flush_for_caller(&self) -> Result<(), CommitError> {
         self.flush().map_err(CommitError::SyncFailed)
     }
 

@@ -4,8 +4,9 @@
 use super::format::{self, Reading};
 use super::room::{Room, hash_of};
 use super::size::Extent;
-use super::word::{Owner, Place, State, Use};
+use super::word::{Place, State, Use};
 use crate::error::OpenError;
+use crate::id::Key;
 use crate::store::{SweepBudget, Swept};
 
 /// Where a sweep goes on.
@@ -66,43 +67,38 @@ impl Room {
     /// Whether a cell is of no use to anybody.
     pub(super) fn is_leftover(&self, place: Place) -> Result<bool, OpenError> {
         let Some(state) = self.heap.state(place) else { return Ok(false) };
-        let is_over = match state.usage() {
-            Use::Free => false,
-            Use::Live => true,
-            Use::Owned(owner) => self.is_gone(owner)?,
-        };
-        Ok(is_over && !self.is_indexed(place)?)
-    }
-
-    fn is_gone(&self, owner: Owner) -> Result<bool, OpenError> {
-        let is_gone = self.registry.is_gone(owner);
-        Ok(is_gone.map_err(|error| self.io_error("look for the owners of", error))?)
-    }
-
-    /// Whether the index leads to this cell.
-    fn is_indexed(&self, place: Place) -> Result<bool, OpenError> {
-        let Some((key, _)) = format::read_any(&self.heap, place, self.seed) else {
+        if !self.is_settled(state)? {
             return Ok(false);
-        };
-        let read = |place| format::read(&self.heap, place, &key, self.seed);
-        let found = self.index.find(hash_of(&key), read);
+        }
+        match format::read_any(&self.heap, place, self.seed) {
+            None => Ok(true),
+            Some((key, _)) => Ok(!self.is_indexed(place, &key)?),
+        }
+    }
+
+    /// Whether nobody will put a cell in this state into the index any more.
+    fn is_settled(&self, state: State) -> Result<bool, OpenError> {
+        match state.usage() {
+            Use::Free => Ok(false),
+            Use::Live => Ok(true),
+            Use::Owned(owner) => {
+                let is_gone = self.registry.is_gone(owner);
+                Ok(is_gone.map_err(|error| self.io_error("look for the owners of", error))?)
+            }
+        }
+    }
+
+    /// Whether the index leads to this cell, whose record has this key.
+    fn is_indexed(&self, place: Place, key: &Key) -> Result<bool, OpenError> {
+        let read = |place| format::read(&self.heap, place, key, self.seed);
+        let found = self.index.find(hash_of(key), read);
         let found = found.map_err(|error| self.io_error("read", error))?;
         Ok(found.is_some_and(|(spot, _)| spot.place() == Some(place)))
     }
 
     fn sweep_one(&self, place: Place) -> Result<Verdict, OpenError> {
         let Some(state) = self.heap.state(place) else { return Ok(Verdict::Nothing) };
-        match state.usage() {
-            Use::Free => Ok(Verdict::Nothing),
-            Use::Live => self.sweep_record(place, state),
-            Use::Owned(owner) => {
-                if self.is_gone(owner)? {
-                    self.sweep_record(place, state)
-                } else {
-                    Ok(Verdict::Nothing)
-                }
-            }
-        }
+        if self.is_settled(state)? { self.sweep_record(place, state) } else { Ok(Verdict::Nothing) }
     }
 
     /// Decides about a cell that nobody will put into the index any more: it is there, or it is
@@ -111,7 +107,7 @@ impl Room {
         let Some((key, reading)) = format::read_any(&self.heap, place, self.seed) else {
             return Ok(Verdict::Nothing);
         };
-        if !self.is_indexed(place)? {
+        if !self.is_indexed(place, &key)? {
             let freed = self.heap.free(place, state);
             return Ok(if freed { Verdict::Removed } else { Verdict::Nothing });
         }
