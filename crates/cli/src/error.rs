@@ -18,7 +18,7 @@ pub enum CliError {
     /// `memory:` with several processes.
     #[error(
         "`memory:` lives in one process, so --processes {processes} cannot share it; use \
-         `file:DIR`, or --processes 1"
+         `file:DIR` or `map:DIR`, or --processes 1"
     )]
     MemoryHasOneProcess {
         /// How many were asked for.
@@ -28,14 +28,16 @@ pub enum CliError {
     #[error("one client alone cannot contend; raise --clients or --processes")]
     NobodyToContend,
     /// The store does not offer the access.
-    #[error("{store} does not offer what `{mode}` needs; it offers {offers}")]
+    #[error(
+        "`--access {mode}` needs a lock, and `{url}` has none; use one of {offered}, or a `file:DIR`"
+    )]
     NotOffered {
         /// The store.
-        store: String,
+        url: String,
         /// What was asked for.
         mode: Mode,
         /// What it offers.
-        offers: String,
+        offered: String,
     },
     /// A saved run cannot be used.
     #[error("{}: {reason}", file.display())]

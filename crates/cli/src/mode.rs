@@ -32,10 +32,12 @@ impl Mode {
         matches!(self, Self::Exclusive | Self::Released | Self::Optimistic | Self::LastWriteWins)
     }
 
-    /// How a session is taken by who must write it: this way, or exclusively if it only reads.
-    pub const fn to_write(self) -> Self {
+    /// How a session is taken by who must write it: this way, or, if it only reads, exclusively where
+    /// the store offers that.
+    pub fn to_write(self, offers: &[Access]) -> Self {
         match self {
-            Self::Shared | Self::Snapshot => Self::Exclusive,
+            Self::Shared | Self::Snapshot if offers.contains(&Access::Exclusive) => Self::Exclusive,
+            Self::Shared | Self::Snapshot => Self::Optimistic,
             mode => mode,
         }
     }

@@ -236,8 +236,9 @@ pub fn percent(part: f64) -> String {
 }
 
 /// So many of something.
-pub fn counted(number: u32, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(u64::from(number)), if number == 1 { one } else { many })
+pub fn counted(number: impl Into<u64>, one: &str, many: &str) -> String {
+    let number = number.into();
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
 #[cfg(test)]
@@ -345,7 +346,7 @@ mod tests {
         assert_eq!(human(Duration::from_secs(86_400)), "24.0 h");
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(grouped(999), "999");
-        assert_eq!(counted(1, "page", "pages"), "1 page");
-        assert_eq!(counted(2_000, "page", "pages"), "2,000 pages");
+        assert_eq!(counted(1_u32, "page", "pages"), "1 page");
+        assert_eq!(counted(2_000_u32, "page", "pages"), "2,000 pages");
     }
 }

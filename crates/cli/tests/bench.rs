@@ -5,10 +5,13 @@
 
 mod common;
 
-use common::{TestFile, run, run_line, session_files};
+use common::{TestFile, run, run_line, sessions};
 use serde_json::Value;
 
 const PATTERNS: [&str; 7] = ["hot", "spread", "zipf", "read-mostly", "ajax", "churn", "mixed"];
+
+const LOCK_FREE_ACCESSES: &str =
+    "--access snapshot --access optimistic --access last-write-wins --access none";
 
 const ALL_ACCESSES: &str = "--access exclusive --access released --access shared \
     --access snapshot --access optimistic --access last-write-wins --access none";
@@ -87,15 +90,21 @@ fn fields_come_in_the_order_of_the_contract() {
 
 #[test]
 fn every_pattern_runs_with_every_access_on_every_store_through_both_interfaces() {
+    let stores = [
+        (format!("--store file: --store memory: {ALL_ACCESSES}"), 14),
+        (format!("--store map: {LOCK_FREE_ACCESSES}"), 4),
+    ];
     for pattern in PATTERNS {
-        for api in ["session", "bytes"] {
+        for (api, (stores, count)) in
+            ["session", "bytes"].into_iter().flat_map(|api| stores.each_ref().map(|of| (api, of)))
+        {
             let document = run_line(&format!(
                 "bench {pattern} --api {api} --operations 60 --clients 3 --payload 100 \
-                 --sessions 9 --store file: --store memory: {ALL_ACCESSES} --format json"
+                 --sessions 9 {stores} --format json"
             ))
             .document();
             let runs = document["runs"].as_array().expect("runs");
-            assert_eq!(runs.len(), 14);
+            assert_eq!(runs.len(), *count);
             for run in runs {
                 assert_eq!(run["operations"], 60, "{run}");
                 assert_eq!(run["errors"], 0, "{run}");
@@ -108,11 +117,45 @@ fn every_pattern_runs_with_every_access_on_every_store_through_both_interfaces()
 }
 
 #[test]
+fn each_store_is_measured_with_what_it_offers_unless_told_otherwise() {
+    let document = run_line(
+        "bench read-mostly --store map: --store memory: --operations 9 --clients 1 --format json",
+    )
+    .document();
+    let accesses = |store: &str| -> Vec<&str> {
+        let runs = document["runs"].as_array().expect("runs").iter();
+        let of_store = runs.filter(|run| run["store"] == store);
+        of_store.filter_map(|run| run["access"].as_str()).collect()
+    };
+    assert_eq!(accesses("map:"), ["snapshot", "optimistic", "last-write-wins"]);
+    assert_eq!(accesses("memory:").len(), 6);
+    for access in ["exclusive", "released", "shared"] {
+        let directory = tempfile::TempDir::new().expect("a temporary directory");
+        let url = format!("map:{}", directory.path().join("sessions").display());
+        for command in [&["bench", "hot"][..], &["replay"]] {
+            let more = ["--store", &url, "--access", "optimistic", "--access", access];
+            run([command, &more].concat()).refused_with(
+                2,
+                &[
+                    &format!("`--access {access}` needs a lock"),
+                    "use one of `snapshot`, `optimistic`",
+                ],
+            );
+        }
+        assert!(!directory.path().join("sessions").exists(), "nothing was made");
+    }
+}
+
+#[test]
 fn every_pattern_runs_in_several_processes_and_keeps_its_books() {
-    for pattern in PATTERNS {
+    let stores = [
+        "file: --access exclusive --access shared --access optimistic",
+        "map: --access snapshot --access optimistic",
+    ];
+    for (pattern, store) in PATTERNS.iter().flat_map(|pattern| stores.map(|of| (*pattern, of))) {
         let document = run_line(&format!(
             "bench {pattern} --processes 2 --clients 2 --operations 300 --sessions 5 \
-             --access exclusive --access shared --access optimistic --format json"
+             --store {store} --format json"
         ))
         .document();
         for run in document["runs"].as_array().expect("runs") {
@@ -151,26 +194,30 @@ fn the_control_loses_updates_and_is_not_blamed_for_it() {
 
 #[test]
 fn a_run_in_a_directory_of_the_user_leaves_no_session_behind() {
-    let directory = tempfile::TempDir::new().expect("a temporary directory");
-    let url = format!("file:{}", directory.path().join("sessions").display());
-    let line = ["bench", "spread", "--sessions", "20", "--operations", "50", "--store", &url];
-    for _ in 0..2 {
-        let ended = run(line);
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        assert_eq!(session_files(directory.path()), 0);
+    for kind in ["file", "map"] {
+        let directory = tempfile::TempDir::new().expect("a temporary directory");
+        let url = format!("{kind}:{}", directory.path().join("sessions").display());
+        let line = ["bench", "spread", "--sessions", "20", "--operations", "50", "--store", &url];
+        for _ in 0..2 {
+            let ended = run(line);
+            assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+            assert_eq!(run(["stats", &url]).stdout.lines().next(), Some("0 sessions: 0 live"));
+        }
     }
 }
 
 #[test]
 fn a_temporary_store_is_gone_afterwards() {
-    let directory = tempfile::TempDir::new().expect("a temporary directory");
-    let ended = common::cloakroom()
-        .args(["bench", "hot", "--operations", "10", "--processes", "2"])
-        .env("TMPDIR", directory.path())
-        .output()
-        .expect("the binary starts");
-    assert!(ended.status.success());
-    assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0);
+    for store in ["file:", "map:"] {
+        let directory = tempfile::TempDir::new().expect("a temporary directory");
+        let ended = common::cloakroom()
+            .args(["bench", "hot", "--operations", "10", "--processes", "2", "--store", store])
+            .env("TMPDIR", directory.path())
+            .output()
+            .expect("the binary starts");
+        assert!(ended.status.success());
+        assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0);
+    }
 }
 
 #[test]
@@ -188,8 +235,8 @@ fn the_table_is_for_people() {
 #[test]
 fn churned_sessions_are_destroyed_or_swept_and_none_is_left() {
     let directory = tempfile::TempDir::new().expect("a temporary directory");
-    let url = format!("file:{}", directory.path().join("sessions").display());
-    for processes in ["1", "2"] {
+    for (kind, processes) in [("file", "1"), ("file", "2"), ("map", "1"), ("map", "2")] {
+        let url = format!("{kind}:{}", directory.path().join(kind).display());
         let line = ["bench", "churn", "--operations", "3000", "--sessions", "40", "--store", &url];
         let ended = run(line.into_iter().chain(["--processes", processes, "--format", "json"]));
         let document = ended.document();
@@ -201,7 +248,7 @@ fn churned_sessions_are_destroyed_or_swept_and_none_is_left() {
             assert!(count("swept") >= count("expired"), "{churn}");
             assert_eq!((count("left"), count("lost")), (0, 0), "{churn}");
         }
-        assert_eq!(session_files(directory.path()), 0);
+        assert_eq!(sessions(&url), 0);
     }
 }
 
@@ -353,6 +400,12 @@ fn a_saved_run_is_measured_again_and_compared() {
         ended.refused_with(2, &["old.json", &other.join(" "), "cannot be compared"]);
     }
     run(["bench", "hot", "--compare", &old]).refused_with(2, &["`zipf`", "`hot`"]);
+
+    // Of stores that offer different accesses each is measured with its own again.
+    let both = "bench hot --store map: --store memory: --operations 20 --rounds 1 --save";
+    assert_eq!(run(both.split(' ').chain([new.as_str()])).code, Some(0));
+    let document = run(["bench", "--compare", &new, "--format", "json"]).document();
+    assert_eq!(document["comparison"].as_array().map(Vec::len), Some(3 * 6));
     assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 2);
 }
 

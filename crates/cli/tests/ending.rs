@@ -8,12 +8,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use common::{cloakroom, session_files};
+use common::{cloakroom, sessions};
 
-/// A long run of several processes, and the directory for its temporary store.
-fn long_run(directory: &Path) -> Child {
+/// A long run of several processes on a temporary store in this directory.
+fn long_run(store: &str, directory: &Path) -> Child {
     cloakroom()
-        .args(["bench", "hot", "--processes", "3", "--seconds", "600", "--access", "exclusive"])
+        .args(["bench", "hot", "--processes", "3", "--seconds", "600", "--access", "optimistic"])
+        .args(["--store", store])
         .env("TMPDIR", directory)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -91,7 +92,7 @@ fn help_and_version_are_no_errors() {
 #[test]
 fn a_worker_that_is_killed_ends_the_run_with_an_error() {
     let directory = tempfile::TempDir::new().expect("a temporary directory");
-    let mut parent = long_run(directory.path());
+    let mut parent = long_run("map:", directory.path());
     let workers = workers(&parent, 3);
     signal("-KILL", workers[1]);
     let mut messages = String::new();
@@ -106,9 +107,10 @@ fn a_worker_that_is_killed_ends_the_run_with_an_error() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_interrupt_leaves_neither_processes_nor_files() {
-    for (name, code) in [("-HUP", 129), ("-INT", 130), ("-TERM", 143)] {
+    let signals = [("-HUP", 129), ("-INT", 130), ("-TERM", 143)];
+    for ((name, code), store) in signals.into_iter().zip(["file:", "map:", "map:"]) {
         let directory = tempfile::TempDir::new().expect("a temporary directory");
-        let mut parent = long_run(directory.path());
+        let mut parent = long_run(store, directory.path());
         let workers = workers(&parent, 3);
         signal(name, parent.id());
         assert_eq!(parent.wait().expect("it ends").code(), Some(code));
@@ -120,9 +122,12 @@ fn an_interrupt_leaves_neither_processes_nor_files() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_interrupt_removes_the_sessions_of_a_run_from_the_users_store() {
-    for (pattern, processes) in [("spread", "1"), ("spread", "2"), ("churn", "1"), ("churn", "2")] {
+    let runs = [("spread", "1"), ("spread", "2"), ("churn", "1"), ("churn", "2")];
+    for ((pattern, processes), kind) in
+        runs.into_iter().flat_map(|run| ["file", "map"].map(|kind| (run, kind)))
+    {
         let directory = tempfile::TempDir::new().expect("a temporary directory");
-        let url = format!("file:{}", directory.path().join("sessions").display());
+        let url = format!("{kind}:{}", directory.path().join("sessions").display());
         let line = ["bench", pattern, "--seconds", "600", "--sessions", "50", "--store", &url];
         let mut parent = cloakroom()
             .args(line.into_iter().chain(["--processes", processes]))
@@ -130,7 +135,7 @@ fn an_interrupt_removes_the_sessions_of_a_run_from_the_users_store() {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
-        while session_files(directory.path()) < 40 {
+        while sessions(&url) < 40 {
             std::thread::yield_now();
         }
         signal("-INT", parent.id());
@@ -138,7 +143,7 @@ fn an_interrupt_removes_the_sessions_of_a_run_from_the_users_store() {
         parent.stderr.take().expect("a pipe").read_to_string(&mut messages).expect("text");
         assert_eq!(parent.wait().expect("it ends").code(), Some(130));
         assert_eq!(messages, "");
-        assert_eq!(session_files(directory.path()), 0, "{pattern}, {processes} processes");
+        assert_eq!(sessions(&url), 0, "{pattern}, {processes} processes, {kind}");
     }
 }
 
@@ -146,7 +151,7 @@ fn an_interrupt_removes_the_sessions_of_a_run_from_the_users_store() {
 #[test]
 fn workers_whose_parent_is_killed_end_by_themselves() {
     let directory = tempfile::TempDir::new().expect("a temporary directory");
-    let mut parent = long_run(directory.path());
+    let mut parent = long_run("map:", directory.path());
     let workers = workers(&parent, 3);
     signal("-KILL", parent.id());
     parent.wait().expect("it ends");

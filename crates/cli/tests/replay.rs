@@ -52,10 +52,25 @@ fn the_session_may_live_in_memory_or_in_a_directory_that_is_left_clean() {
     let memory = replay_json(&page, "--store memory: --access exclusive");
     assert_eq!(memory["runs"][0]["store"], "memory:");
     let directory = tempfile::TempDir::new().expect("a temporary directory");
-    let url = format!("file:{}", directory.path().join("sessions").display());
-    let file = replay_json(&page, &format!("--store {url} --access released"));
-    assert_eq!(file["runs"][0]["store"], url.as_str());
-    assert_eq!(common::session_files(directory.path()), 0);
+    for kind in ["file", "map"] {
+        let url = format!("{kind}:{}", directory.path().join(kind).display());
+        let replayed = replay_json(&page, &format!("--store {url} --access optimistic"));
+        assert_eq!(replayed["runs"][0]["store"], url.as_str());
+        assert_eq!(common::sessions(&url), 0);
+    }
+}
+
+#[test]
+fn a_store_without_locks_is_replayed_with_what_it_offers() {
+    let page = TestFile::new("page.har", small_page());
+    let document = replay_json(&page, "--store map:");
+    assert_eq!(accesses(&document), ["snapshot", "optimistic", "none"]);
+    for run in document["runs"].as_array().expect("runs") {
+        assert_eq!((&run["errors"], &run["lost_updates"]), (&0.into(), &0.into()), "{run}");
+    }
+    let path = page.path.to_str().expect("a path of text");
+    let advice = run(["replay", path, "--store", "map:"]).stdout;
+    assert!(advice.contains("compare with `--store file: --access exclusive`"), "{advice}");
 }
 
 #[test]

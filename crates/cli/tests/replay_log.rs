@@ -422,11 +422,13 @@ fn options_for_the_other_kind_of_input_are_refused() {
 #[test]
 fn a_store_that_is_in_use_is_left_as_it_was() {
     let directory = TempDir::new().expect("a temporary directory");
-    let url = format!("file:{}", directory.path().join("sessions").display());
-    let more = format!("--speed max --access released --store {url}");
-    let document = replay_json(log(&site(), ""), &more);
-    assert_eq!(document["runs"][0]["store"], url.as_str());
-    assert_eq!(common::session_files(directory.path()), 0);
+    for kind in ["file", "map"] {
+        let url = format!("{kind}:{}", directory.path().join(kind).display());
+        let more = format!("--speed max --access optimistic --store {url}");
+        let document = replay_json(log(&site(), ""), &more);
+        assert_eq!(document["runs"][0]["store"], url.as_str());
+        assert_eq!(common::sessions(&url), 0);
+    }
 }
 
 #[test]

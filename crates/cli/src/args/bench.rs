@@ -18,12 +18,14 @@ pub struct BenchArgs {
     /// Who takes which session when
     #[arg(value_enum, required_unless_present = "compare")]
     pub pattern: Option<Patterns>,
-    /// Where sessions live: `file:DIR` or `memory:`; may be repeated to compare
+    /// Where sessions live: `file:DIR`, `map:DIR` or `memory:`; may be repeated to compare
     ///
-    /// A bare `file:`, the default, is a temporary directory that is removed at the end.
+    /// A bare `file:`, the default, or `map:` is a temporary directory that is removed at the end.
     #[arg(long, value_name = "URL", value_parser = StoreUrl::parse)]
     pub store: Vec<StoreUrl>,
     /// How operations take a session; may be repeated, and without it several ways are compared
+    ///
+    /// A map store has no locks, so it offers `snapshot`, `optimistic`, `last-write-wins`, `none`.
     #[arg(long, value_name = "ACCESS", value_enum)]
     pub access: Vec<Mode>,
     /// Clients at the same time in each process [default: 4]
@@ -162,6 +164,8 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   cloakroom bench hot --handler 1ms --clients 8
   cloakroom bench spread --store file:/srv/sessions --store memory: --sessions 100000
+  cloakroom bench hot --store map: --processes 4 --access optimistic --api bytes
+  cloakroom bench all --store file: --store map:                    both stores, three minutes
   cloakroom bench zipf --skew 1.2 --handler 100us --processes 2
   cloakroom bench read-mostly --writes 5 --access shared --access snapshot
   cloakroom bench ajax --clients 12 --handler 50ms --access exclusive --access released
@@ -178,7 +182,7 @@ conflict repeats it, handler included. Lost updates are acknowledged increments 
 value, and are counted in every run.
 
 `shared` and `snapshot` only read. Where a pattern itself says what writes (read-mostly, churn,
-mixed), they take a session exclusively to write; and with the other accesses whoever only reads
+mixed), they take a session exclusively to write, in a map store optimistically; and with the other accesses whoever only reads
 takes the session as usual and stores nothing.
 
 churn: a session serves ten requests: one creates it, eight use it, the last destroys it or lets it

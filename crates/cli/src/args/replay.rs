@@ -58,10 +58,11 @@ pub struct ReplayArgs {
     /// Let time run so many times faster; `max`: as fast as the store goes
     #[arg(long, value_name = "N", default_value = "1", value_parser = units::parse_speed)]
     pub speed: f64,
-    /// Where the sessions live: `file:DIR` or `memory:`; a bare `file:` is a temporary directory
+    /// Where the sessions live: `file:DIR`, `map:DIR` or `memory:`; a bare `file:` or `map:` is a
+    /// temporary directory
     #[arg(long, value_name = "URL", default_value = "file:", value_parser = StoreUrl::parse)]
     pub store: StoreUrl,
-    /// How requests take the session; may be repeated, and without it five ways are compared
+    /// How requests take the session; may be repeated, and without it several ways are compared
     #[arg(long, value_name = "ACCESS", value_enum)]
     pub access: Vec<Mode>,
     /// A table for people or one JSON document for programs
@@ -76,13 +77,15 @@ Examples:
   cloakroom replay shop.har --requests cookies   every request that carries the cookie
   cloakroom replay shop.har --requests '/api/'   requests with /api/ in their URL
   cloakroom replay shop.har --speed 5 --access exclusive --access released
+  cloakroom replay shop.har --store map:         in the store where nobody waits
   cloakroom replay access.log.gz --speed 1000    a site's traffic, 1,000 times faster
   cloakroom replay access.log --check            what is in a log, without replaying it
   cloakroom replay access.log --speed 100 --session-by cookie:PHPSESSID --requests dynamic
   zcat access.log.*.gz | cloakroom replay - --speed max --handler 20ms
 
 Each request opens its session when it was sent in the recording, and works as long as the
-server took then. `shared` lets GET and HEAD requests only read; the others take it exclusively.
+server took then. With `shared` and `snapshot` GET and HEAD requests only read; the others take it
+exclusively, in a map store optimistically.
 
 Dates in logs have no fractions: requests of the same second are spread evenly over it. Where
 lines end with $request_time they are dated at the end of the request, and it is sent earlier.

@@ -14,7 +14,8 @@ pub struct StressArgs {
     /// What to try
     #[arg(value_enum)]
     pub trial: Trial,
-    /// Where the session lives: `file:DIR` or `memory:`; a bare `file:` is a temporary directory
+    /// Where the session lives: `file:DIR`, `map:DIR` or `memory:`; a bare `file:` or `map:` is a
+    /// temporary directory
     #[arg(long, value_name = "URL", default_value = "file:", value_parser = StoreUrl::parse)]
     pub store: StoreUrl,
     /// Processes [default: 4, or 1 for `memory:`]
@@ -29,7 +30,7 @@ pub struct StressArgs {
         value_parser = clap::value_parser!(u32).range(1..=1_024)
     )]
     pub clients: u32,
-    /// How long each of the three accesses is tried, in seconds
+    /// How long each access is tried, in seconds
     #[arg(long, value_name = "S", default_value = "3", value_parser = units::parse_seconds)]
     pub seconds: Duration,
     /// Seed of the random handler times
@@ -51,7 +52,8 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   cloakroom stress contend
   cloakroom stress contend --store file:/srv/sessions --processes 8 --seconds 30
+  cloakroom stress contend --store map: --processes 8 --seconds 30
   cloakroom stress contend --store memory: --clients 16 --format json
 
-`exclusive` and `optimistic` must lose nothing, and no two may hold the lock at once. The
-control, `last-write-wins`, must lose something: else the trial could not have seen a loss.";
+`exclusive` and `optimistic` must lose nothing, and no two may hold the lock at once. A map store
+has no lock; there `optimistic` must lose nothing. The control, `last-write-wins`, must lose something: else the trial could not have seen a loss.";

@@ -138,7 +138,7 @@ impl Life {
     /// The increment is entered in the books of this session, not in those of the prepared ones.
     fn serve(&mut self, driver: &dyn Driver, mode: Mode, work: &mut dyn FnMut()) -> Operated {
         self.uses += 1;
-        let operated = driver.operate(&self.ticket, mode.to_write(), work);
+        let operated = driver.operate(&self.ticket, mode.to_write(driver.accesses()), work);
         let wrote = matches!(operated.outcome, Ok(true));
         self.acknowledged += u64::from(wrote);
         Operated { outcome: operated.outcome.map(|_| false), ..operated }

@@ -80,7 +80,7 @@ impl<'a, C: Clock> Client<'a, C> {
         let operated = match (step, ticket(step, tickets)) {
             (Step::Operate(_), Some(ticket)) => driver.operate(ticket, plan.mode, &mut work),
             (Step::Write(_), Some(ticket)) => {
-                driver.operate(ticket, plan.mode.to_write(), &mut work)
+                driver.operate(ticket, plan.mode.to_write(driver.accesses()), &mut work)
             }
             (Step::Read(_), Some(ticket)) => driver.read(ticket, plan.mode, &mut work),
             _ => lives.step(driver, rng, &mut work),

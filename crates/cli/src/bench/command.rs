@@ -72,11 +72,11 @@ impl Suite {
     fn settings(&self) -> Vec<Flag> {
         let mut flags = Vec::new();
         let mut flag = |name, value: String| flags.push((name, value));
-        // Of several patterns each has its own defaults, which are left to it.
+        // Of several patterns, or stores, each has its own defaults, which are left to it.
         let (pattern, modes, sessions, skew, writes) = match self.patterns {
             Patterns::One(pattern) => {
                 let Setting { sessions, skew, writes, .. } = self.setting(pattern);
-                (pattern.name(), self.modes(pattern), Some(sessions), skew, writes)
+                (pattern.name(), self.common_modes(pattern), Some(sessions), skew, writes)
             }
             Patterns::All => {
                 ("all", self.modes.clone(), self.sessions, Some(self.skew), Some(self.writes))
@@ -172,6 +172,8 @@ mod tests {
             "zipf --skew 1.25 --rate 0.5 --handler 1.5ms --seconds 0.25 --warmup 0.1 --rounds 5",
             "mixed --writes 0.1 --store file:/srv/a --store memory: --sessions 7 --operations 9",
             "ajax --access none --access shared --api bytes --payload 4KiB --clients 3",
+            "read-mostly --store map:",
+            "churn --store file: --store map: --store memory:",
         ] {
             let asked = suite(line)?;
             let again = suite(&asked.command().join(" "))?;

@@ -57,6 +57,7 @@ pub fn run(args: &BenchArgs) -> Result<Verdict, CliError> {
     };
     for store in &suite.stores {
         store.check_processes(suite.processes)?;
+        store.check_offered(&suite.modes)?;
     }
     if let Some(file) = &args.save {
         Saved::check_savable(file)?;
@@ -107,20 +108,19 @@ fn measure_pattern(
     setting: &Setting,
     begun: &mut usize,
 ) -> Result<Vec<Finished>, CliError> {
-    let modes = suite.modes(pattern);
     let everybody = setting.processes * setting.clients;
     let lock_wait = driver::lock_wait(setting.handler * everybody);
     let mut stands = Vec::new();
     for store in &suite.stores {
         let place = Place::open(store)?;
         let driver = place.driver(setting.api, lock_wait);
-        for mode in &modes {
-            driver::check_offered(&*driver, *mode)?;
-        }
         stands.push(Stand { prepared: prepare(&place, driver, pattern, setting)?, place });
     }
-    let runs: Vec<_> =
-        stands.iter().flat_map(|stand| modes.iter().map(move |mode| (stand, *mode))).collect();
+    let of_stand = |stand: &'_ Stand| suite.modes(pattern, &stand.place.url);
+    let runs: Vec<_> = stands
+        .iter()
+        .flat_map(|stand| of_stand(stand).into_iter().map(move |mode| (stand, mode)))
+        .collect();
     let mut rounds: Vec<Vec<_>> = runs.iter().map(|_| Vec::new()).collect();
     for round in 0..suite.rounds {
         for ((stand, mode), rounds) in runs.iter().zip(&mut rounds) {

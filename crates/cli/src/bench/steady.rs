@@ -98,8 +98,8 @@ mod tests {
     }
 
     impl<F: Fn(u64) -> Duration + Send + Sync> Driver for Slow<'_, F> {
-        fn store(&self) -> (&'static str, &'static [Access]) {
-            ("slow", &[Access::Exclusive])
+        fn accesses(&self) -> &'static [Access] {
+            &[Access::Exclusive]
         }
 
         fn create(&self, _: &Ticket, _: usize) -> Result<(), OperationError> {

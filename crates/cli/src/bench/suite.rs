@@ -45,7 +45,7 @@ impl Suite {
             Patterns::All => (Duration::from_secs(1), Duration::from_millis(200), 3),
         };
         let stores = match args.store.as_slice() {
-            [] => vec![StoreUrl::File(None)],
+            [] => vec![StoreUrl::TEMPORARY],
             stores => stores.to_vec(),
         };
         Self {
@@ -77,16 +77,16 @@ impl Suite {
         }
     }
 
-    /// How sessions are taken in this pattern.
-    pub fn modes(&self, pattern: Pattern) -> Vec<Mode> {
+    /// How sessions of this store are taken in this pattern.
+    pub fn modes(&self, pattern: Pattern, store: &StoreUrl) -> Vec<Mode> {
         if !self.modes.is_empty() {
             return self.modes.clone();
         }
-        match pattern {
+        store.offered(match pattern {
             Pattern::Hot | Pattern::Spread | Pattern::Zipf | Pattern::Ajax => {
-                vec![Mode::Exclusive, Mode::Released, Mode::Optimistic, Mode::LastWriteWins]
+                &[Mode::Exclusive, Mode::Released, Mode::Optimistic, Mode::LastWriteWins]
             }
-            Pattern::ReadMostly | Pattern::Mixed => vec![
+            Pattern::ReadMostly | Pattern::Mixed => &[
                 Mode::Exclusive,
                 Mode::Released,
                 Mode::Shared,
@@ -95,8 +95,15 @@ impl Suite {
                 Mode::LastWriteWins,
             ],
             // Nobody shares a session there.
-            Pattern::Churn => vec![Mode::Exclusive, Mode::Optimistic],
-        }
+            Pattern::Churn => &[Mode::Exclusive, Mode::Optimistic],
+        })
+    }
+
+    /// The same, if it is the same in all stores, as a command line says it; else none.
+    pub fn common_modes(&self, pattern: Pattern) -> Vec<Mode> {
+        let mut of_stores = self.stores.iter().map(|store| self.modes(pattern, store));
+        let first = of_stores.next().unwrap_or_default();
+        if of_stores.all(|modes| modes == first) { first } else { Vec::new() }
     }
 
     /// What all runs of this pattern have in common.
@@ -139,8 +146,9 @@ impl Suite {
 
     /// How many measurements there are in all.
     pub fn measurements(&self) -> usize {
-        let modes: usize =
-            self.patterns().into_iter().map(|pattern| self.modes(pattern).len()).sum();
-        modes * self.stores.len() * self.rounds as usize
+        let patterns = self.patterns().into_iter();
+        let of_pattern =
+            |pattern| self.stores.iter().map(move |store| self.modes(pattern, store).len());
+        patterns.flat_map(of_pattern).sum::<usize>() * self.rounds as usize
     }
 }

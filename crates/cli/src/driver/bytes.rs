@@ -85,8 +85,8 @@ impl<S: Store> BytesDriver<S> {
 }
 
 impl<S: Store> Driver for BytesDriver<S> {
-    fn store(&self) -> (&'static str, &'static [Access]) {
-        (self.store.name(), self.store.accesses())
+    fn accesses(&self) -> &'static [Access] {
+        self.store.accesses()
     }
 
     fn create(&self, ticket: &Ticket, payload: usize) -> Result<(), OperationError> {

@@ -12,7 +12,6 @@ use cloakroom::{
 use thiserror::Error;
 
 use crate::args::Api;
-use crate::error::CliError;
 use crate::mode::Mode;
 
 use self::bytes::BytesDriver;
@@ -20,8 +19,8 @@ use self::session::SessionDriver;
 
 /// Runs operations on one store.
 pub trait Driver: Send + Sync {
-    /// The store's name and the accesses it offers.
-    fn store(&self) -> (&'static str, &'static [Access]);
+    /// The accesses that the store offers.
+    fn accesses(&self) -> &'static [Access];
 
     /// Creates a session of ten values that total `payload` bytes, its counter at zero.
     fn create(&self, ticket: &Ticket, payload: usize) -> Result<(), OperationError>;
@@ -72,23 +71,6 @@ pub fn of<S: Store + Clone>(store: S, api: Api, lock_wait: Duration) -> Arc<dyn 
 /// not a failure.
 pub fn lock_wait(queued_work: Duration) -> Duration {
     limits::LOCK_WAIT.max(queued_work.saturating_mul(2))
-}
-
-/// Refuses an access that the store does not offer.
-pub fn check_offered(driver: &dyn Driver, mode: Mode) -> Result<(), CliError> {
-    let (store, offers) = driver.store();
-    match mode.access() {
-        Some(access) if !offers.contains(&access) => Err(CliError::NotOffered {
-            store: store.to_owned(),
-            mode,
-            offers: offers
-                .iter()
-                .map(|access| format!("`{access}`"))
-                .collect::<Vec<_>>()
-                .join(", "),
-        }),
-        _ => Ok(()),
-    }
 }
 
 /// A session by its id, for the session interface, and by its key, for the bytes interface.

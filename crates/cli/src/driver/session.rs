@@ -97,8 +97,8 @@ impl<S: Store> SessionDriver<S> {
 }
 
 impl<S: Store + Clone> Driver for SessionDriver<S> {
-    fn store(&self) -> (&'static str, &'static [Access]) {
-        (self.store.name(), self.store.accesses())
+    fn accesses(&self) -> &'static [Access] {
+        self.store.accesses()
     }
 
     fn create(&self, ticket: &Ticket, payload: usize) -> Result<(), OperationError> {

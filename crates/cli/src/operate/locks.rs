@@ -12,12 +12,18 @@ use crate::Verdict;
 use crate::args::Format;
 use crate::args::operate::LocksArgs;
 use crate::error::CliError;
-use crate::report::output::Lines;
+use crate::mode::Mode;
+use crate::report::output::{Lines, complain};
 use crate::store_url::Task;
 
 /// Lists the locks.
 pub fn run(args: &LocksArgs) -> Result<Verdict, CliError> {
-    super::open(&args.store)?.with(args)
+    let place = super::open(&args.store)?;
+    if !place.url.offers(Mode::Exclusive) {
+        let url = &place.url;
+        complain(&format!("note: {url} is a store without locks: nobody holds any, nobody waits"));
+    }
+    place.with(args)
 }
 
 impl Task for &LocksArgs {

@@ -10,6 +10,7 @@ use crate::args::Format;
 use crate::args::operate::RmArgs;
 use crate::driver::OperationError;
 use crate::error::CliError;
+use crate::interrupt;
 use crate::report::json;
 use crate::report::output::{complain, say};
 use crate::store_url::Task;
@@ -25,6 +26,10 @@ impl Task for &RmArgs {
 
     fn run<S: Inventory + Clone>(self, store: &S) -> Self::Output {
         let mut tally = Tally { dry_run: self.dry_run, ..Tally::default() };
+        let note = |tally: &Tally| {
+            interrupt::at_end_say(&format!("note: interrupted: {}", tally.text()));
+        };
+        note(&tally);
         for target in target::all(&self.sessions, &self.namespace) {
             let target = target?;
             match self.end(store, &target) {
@@ -42,6 +47,7 @@ impl Task for &RmArgs {
                     complain(&format!("note: {error}"));
                 }
             }
+            note(&tally);
         }
         tally.print(self.format)?;
         Ok(Verdict::of(tally.absent + tally.failed == 0))
@@ -90,9 +96,13 @@ struct Tally {
 
 impl Tally {
     fn print(&self, format: Format) -> Result<(), CliError> {
-        if format == Format::Json {
-            return json::print(self);
+        match format {
+            Format::Json => json::print(self),
+            Format::Table => say(&format!("{}\n", self.text())),
         }
+    }
+
+    fn text(&self) -> String {
         let Self { dry_run, ended, expired, absent, failed } = self;
         let mut text = match dry_run {
             true => format!("{} would be ended", grouped(*ended)),
@@ -105,6 +115,6 @@ impl Tally {
                 text.push_str(&format!(", {} {what}", grouped(*count)));
             }
         }
-        say(&format!("{text}\n"))
+        text
     }
 }

@@ -18,7 +18,7 @@ use crate::report::json;
 use crate::report::output::say;
 use crate::report::table::Figures;
 use crate::store_url::Task;
-use crate::units::{grouped, human_age, human_bytes};
+use crate::units::{counted, grouped, human_age, human_bytes};
 use distribution::Distribution;
 use fill::Fill;
 
@@ -103,13 +103,14 @@ impl Stats {
     fn text(&self) -> String {
         let Counts { total, live, retired, expired } = self.sessions;
         let Trouble { damaged, unreadable, leftovers, foreign, .. } = self.trouble;
-        let mut text = format!("{} sessions: {} live", grouped(total), grouped(live));
+        let mut text = counted(total, "session", "sessions");
+        text.push_str(&format!(": {} live", grouped(live)));
         for (count, what) in [
             (retired, "of them retired"),
             (expired, "expired"),
             (damaged, "damaged"),
             (unreadable, "unreadable"),
-            (leftovers, "leftovers"),
+            (leftovers, "left over"),
             (foreign, "foreign"),
         ] {
             if count > 0 {

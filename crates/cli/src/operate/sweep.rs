@@ -76,7 +76,8 @@ fn count<S: Inventory>(store: &S, budget: u64) -> Result<Totals, CliError> {
     let mut totals = Totals { complete: true, ..Totals::default() };
     let gauge = walk::Gauge::new(store);
     gauge.during("sweep", || {
-        walk::pages(store, Depth::Current, |page| {
+        // What killed processes left in a map store only a look at the whole of it shows.
+        walk::pages(store, Depth::Whole, |page| {
             gauge.pass(store, page);
             for found in page {
                 if totals.examined == budget {

@@ -15,7 +15,7 @@ use crate::error::CliError;
 use crate::report::json;
 use crate::report::output::{Lines, say};
 use crate::store_url::Task;
-use crate::units::{grouped, human_bytes};
+use crate::units::{counted, grouped, human_bytes};
 
 /// Verifies the store.
 pub fn run(args: &VerifyArgs) -> Result<Verdict, CliError> {
@@ -151,8 +151,8 @@ impl Report {
     fn summary(&self, url: &str) -> String {
         let Trouble { unreadable, suspect, leftovers, foreign, .. } = self.trouble;
         let mut text = format!(
-            "{} sessions are sound, {} of payload in {}",
-            grouped(self.sessions),
+            "{} sound, {} of payload in {}",
+            counted(self.sessions, "session is", "sessions are"),
             human_bytes(self.payload_bytes),
             human_bytes(self.stored_bytes)
         );
@@ -162,7 +162,7 @@ impl Report {
             (self.quarantined, "moved to the quarantine"),
             (unreadable, "unreadable"),
             (suspect.unwrap_or(0), "suspect"),
-            (leftovers, "leftovers"),
+            (leftovers, "left over"),
             (foreign, "foreign"),
         ] {
             if count > 0 {

@@ -30,8 +30,8 @@ pub fn advice(whose: &str, outcomes: &[Outcome]) -> String {
         return format!("do not rely on these figures: `{mode}` lost updates or failed here.");
     }
     let Some(exclusive) = of(Mode::Exclusive) else {
-        return "compare with `--access exclusive` to see what locking a session to the end of \
-                each request would cost."
+        return "compare with `--store file: --access exclusive` to see what locking a session to \
+                the end of each request would cost."
             .to_owned();
     };
     let waited = exclusive.waited;

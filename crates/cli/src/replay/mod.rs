@@ -40,11 +40,9 @@ fn prepare(
     work: Duration,
     sessions: u32,
 ) -> Result<(Place, Prepared), CliError> {
+    args.store.check_offered(&args.access)?;
     let place = Place::open(&args.store)?;
     let driver = place.driver(Api::Session, driver::lock_wait(work));
-    for mode in modes::asked(args) {
-        driver::check_offered(&*driver, *mode)?;
-    }
     let prepared = Prepared::create(&place, driver, sessions, PAYLOAD)?;
     Ok((place, prepared))
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use crate::args::ReplayArgs;
 use crate::mode::Mode;
 
-/// Those asked for, or five that are worth a comparison.
+/// Those asked for, or a few that are worth a comparison.
 pub fn asked(args: &ReplayArgs) -> &[Mode] {
     match args.access.as_slice() {
-        [] => &COMPARED,
+        [] if args.store.offers(Mode::Exclusive) => &COMPARED,
+        [] => &COMPARED_LOCK_FREE,
         modes => modes,
     }
 }
@@ -36,3 +37,5 @@ pub const LONG: Duration = Duration::from_secs(20);
 
 const COMPARED: [Mode; 5] =
     [Mode::Exclusive, Mode::Released, Mode::Shared, Mode::Optimistic, Mode::None];
+
+const COMPARED_LOCK_FREE: [Mode; 3] = [Mode::Snapshot, Mode::Optimistic, Mode::None];

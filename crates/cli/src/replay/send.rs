@@ -26,11 +26,7 @@ pub fn send(
     only_reads: bool,
     work: Duration,
 ) -> Sent {
-    let taken_as = match mode {
-        // Who cannot write takes these only where nothing is to be written.
-        Mode::Shared | Mode::Snapshot if !only_reads => Mode::Exclusive,
-        mode => mode,
-    };
+    let taken_as = if only_reads { mode } else { mode.to_write(driver.accesses()) };
     let begun = Instant::now();
     let mut last_begun = begun;
     let operated = driver.operate(ticket, taken_as, &mut || {

@@ -283,7 +283,7 @@ pub struct Stress {
     pub holds_checked: u64,
     /// Pairs of neighbouring holds that overlapped.
     pub overlaps: u64,
-    /// Operations of each process under `exclusive`.
+    /// Operations of each process under the access that was tried first.
     pub shares: Vec<u64>,
 }
 

@@ -1,7 +1,7 @@
 //! `stress contend`: all clients fight for one session.
 //!
-//! Two accesses must keep every update, and under the exclusive one no two may be inside at
-//! once. The control, `last-write-wins`, must lose updates under the very same load: if it does
+//! Two accesses must keep every update, and under the exclusive one, where the store has it, no two
+//! may be inside at once. The control, `last-write-wins`, must lose updates under the very same load: if it does
 //! not, the load was too weak for the trial to mean anything, and the verdict says so.
 
 mod overlap;
@@ -17,7 +17,6 @@ use crate::args::{Api, Format, StressArgs};
 use crate::bench::{
     self, Blend, Finished, Handler, Limit, Measured, Plan, Prepared, Setting, Workload,
 };
-use crate::driver;
 use crate::error::CliError;
 use crate::mode::Mode;
 use crate::report::json::Document;
@@ -30,7 +29,7 @@ use self::trial::Trial;
 pub fn run(args: &StressArgs) -> Result<Verdict, CliError> {
     let processes = args.processes.unwrap_or(match args.store {
         StoreUrl::Memory => 1,
-        StoreUrl::File(_) => PROCESSES_DEFAULT,
+        StoreUrl::Directory(..) => PROCESSES_DEFAULT,
     });
     args.store.check_processes(processes)?;
     if processes * args.clients < 2 {
@@ -51,12 +50,9 @@ pub fn run(args: &StressArgs) -> Result<Verdict, CliError> {
     };
     let place = Place::open(&args.store)?;
     let driver = place.driver(setting.api, limits::LOCK_WAIT);
-    for mode in MODES {
-        driver::check_offered(&*driver, mode)?;
-    }
     let prepared = Prepared::create(&place, driver, setting.sessions, setting.payload)?;
     let mut trial = Trial::new(args.seed);
-    for mode in MODES {
+    for mode in args.store.offered(&MODES) {
         let plan = plan(args, &setting, &prepared, &place, mode);
         let label = format!("{} {mode} {}", setting.pattern, place.url);
         let Measured { tally, lost, of_processes } = bench::measure(&label, &prepared, plan)?;
@@ -104,7 +100,7 @@ fn plan(
     }
 }
 
-/// The two that must lose nothing, and the control.
+/// The two that must lose nothing, and the control. Where there are no locks the first is left out.
 const MODES: [Mode; 3] = [Mode::Exclusive, Mode::Optimistic, Mode::LastWriteWins];
 
 const PROCESSES_DEFAULT: u32 = 4;

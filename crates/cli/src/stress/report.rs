@@ -4,6 +4,7 @@ use super::trial::Trial;
 use super::{HANDLER_MAX, StressArgs};
 use crate::bench::Setting;
 use crate::machine::Machine;
+use crate::mode::Mode;
 use crate::report::table::{Figures, wrapped};
 use crate::units::{counted, grouped, human};
 
@@ -35,20 +36,31 @@ pub fn text(trial: &Trial, setting: &Setting, args: &StressArgs) -> String {
         ]);
     }
     text.push_str(&table.text());
-    text.push_str(&format!(
-        "\nexclusive: {} of {} holds compared, {} overlapped\n",
-        grouped(trial.holds_checked),
-        grouped(trial.holds()),
-        grouped(trial.overlaps),
-    ));
-    text.push_str(&shares_text(&trial.shares));
+    text.push('\n');
+    let locked = trial.finished.iter().any(|run| run.mode == Mode::Exclusive);
+    if locked {
+        text.push_str(&format!(
+            "exclusive: {} of {} holds compared, {} overlapped\n",
+            grouped(trial.holds_checked),
+            grouped(trial.holds()),
+            grouped(trial.overlaps),
+        ));
+    }
+    if let Some(first) = trial.finished.first() {
+        text.push_str(&shares_text(first.mode, &trial.shares));
+    }
     text.push_str(&Machine::here().line());
     text.push_str("\n\n");
     if trial.passed() {
-        text.push_str(
-            "PASSED: exclusive and optimistic lost nothing, nobody shared the lock, and the \
-             control\nshows that this load loses updates where nothing prevents it.\n",
-        );
+        let kept = if locked {
+            "exclusive and optimistic lost nothing, nobody shared the lock"
+        } else {
+            "optimistic lost nothing without any lock"
+        };
+        text.push_str(&wrapped(&format!(
+            "PASSED: {kept}, and the control shows that this load loses updates where nothing \
+             prevents it.",
+        )));
     }
     for violation in &trial.violations {
         text.push_str(&format!("FAILED: {violation}\n"));
@@ -57,7 +69,7 @@ pub fn text(trial: &Trial, setting: &Setting, args: &StressArgs) -> String {
 }
 
 /// How the processes shared the session.
-fn shares_text(shares: &[u64]) -> String {
+fn shares_text(mode: Mode, shares: &[u64]) -> String {
     let (Some(min), Some(max)) = (shares.iter().min(), shares.iter().max()) else {
         return String::new();
     };
@@ -67,7 +79,7 @@ fn shares_text(shares: &[u64]) -> String {
     let mean = shares.iter().sum::<u64>() as f64 / shares.len() as f64;
     let part = |share: u64| if mean > 0.0 { share as f64 / mean } else { 0.0 };
     format!(
-        "exclusive: holds per process {} on average, fewest {} ({:.2}x), most {} ({:.2}x)\n",
+        "{mode}: operations per process {} on average, fewest {} ({:.2}x), most {} ({:.2}x)\n",
         grouped(mean.round() as u64),
         grouped(*min),
         part(*min),

@@ -16,7 +16,7 @@ pub struct Trial {
     pub holds_checked: u64,
     /// Those that began before an earlier one had ended.
     pub overlaps: u64,
-    /// Operations of each process under the exclusive access.
+    /// Operations of each process under the access that was tried first.
     pub shares: Vec<u64>,
     seed: u64,
 }
@@ -61,6 +61,8 @@ impl Trial {
             if holds.len() < 2 {
                 violated(format!("{mode}: fewer than two holds, nothing could be compared"));
             }
+        }
+        if self.finished.is_empty() {
             self.shares = tallies.iter().map(|tally| tally.operations).collect();
         }
         self.finished.push(finished);

@@ -119,6 +119,11 @@ pub fn small_page() -> String {
     ])
 }
 
+/// How many sessions the store of this URL lists; 0 if there is none yet.
+pub fn sessions(url: &str) -> usize {
+    run(["ls", url, "--format", "keys"]).stdout.lines().count()
+}
+
 /// How many session files are below a directory: those with a key for a name.
 pub fn session_files(directory: &std::path::Path) -> usize {
     let Ok(entries) = std::fs::read_dir(directory) else {

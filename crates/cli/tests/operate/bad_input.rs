@@ -5,10 +5,10 @@ use tempfile::TempDir;
 use crate::common::{run, run_line};
 use crate::store::TestStore;
 
-const TOOLS: [&str; 8] = ["ls", "show", "rm", "sweep", "verify", "stats", "locks", "copy"];
+pub const TOOLS: [&str; 8] = ["ls", "show", "rm", "sweep", "verify", "stats", "locks", "copy"];
 
 /// A tool on a URL, with what else it needs.
-fn line(tool: &str, url: &str) -> Vec<String> {
+pub fn line(tool: &str, url: &str) -> Vec<String> {
     let mut line = vec![tool.to_owned(), url.to_owned()];
     match tool {
         "show" | "rm" => line.push("some-id".to_owned()),
@@ -30,9 +30,10 @@ fn a_place_that_is_no_store_is_refused_and_left_as_it_is() {
     let file = other.join("precious.txt");
     for tool in TOOLS {
         for path in [&missing, &empty, &other, &file] {
-            let url = format!("file:{}", path.display());
-            let ended = run(line(tool, &url));
-            ended.refused_with(2, &[path.to_str().unwrap(), "no session store"]);
+            for kind in ["file", "map"] {
+                let ended = run(line(tool, &format!("{kind}:{}", path.display())));
+                ended.refused_with(2, &[path.to_str().unwrap(), "no session store"]);
+            }
         }
     }
     assert!(!missing.exists());
@@ -59,7 +60,8 @@ fn urls_that_name_no_lasting_store_are_refused_with_the_remedy() {
     for tool in TOOLS {
         for (url, words) in [
             ("memory:", "goes with its process"),
-            ("file:", "the directory is missing"),
+            ("file:", "the directory is missing; write `file:DIR`"),
+            ("map:", "the directory is missing; write `map:DIR`"),
             ("/srv/sessions", "write `file:/srv/sessions`"),
             ("redis://host", "no such store"),
             ("", "no such store"),
@@ -92,6 +94,7 @@ fn arguments_that_make_no_sense_are_refused() {
         ("ls file:/x --key ABC", "lower case"),
         ("ls file:/x --older-than 7", "its unit"),
         ("ls file:/x --older-than=-7d", "its unit"),
+        ("ls file:/x --newer-than -1s", "its unit"),
         ("ls file:/x --idle-for soon", "its unit"),
         ("ls file:/x --larger-than 1TB", "TB"),
         ("ls file:/x --sort beauty", "size"),

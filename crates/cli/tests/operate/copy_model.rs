@@ -3,11 +3,17 @@
 
 use std::path::Path;
 
+use cloakroom::SessionId;
 use cloakroom::blocking::Sessions;
-use cloakroom::{FileStore, SessionId};
+use cloakroom::seams::OsClock;
 
 use crate::common::run;
-use crate::store::{TestStore, get, put};
+use crate::copy::over_pairs;
+use crate::store::{TestStore, TestedStore, get, put, url};
+
+over_pairs! {
+    whatever_happens_in_both_stores_each_copy_leaves_what_the_rules_say,
+}
 
 /// A state of a session: which life, and how often it was committed since.
 type State = (u64, u64);
@@ -59,7 +65,12 @@ impl Model {
 }
 
 /// Commits a session once more, or begins another life.
-fn commit(sessions: &Sessions<FileStore>, id: &str, state: &mut Option<State>, lives: &mut u64) {
+fn commit<S: TestedStore>(
+    sessions: &Sessions<S>,
+    id: &str,
+    state: &mut Option<State>,
+    lives: &mut u64,
+) {
     let (life, commits) = state.unwrap_or_else(|| {
         *lives += 1;
         (*lives, 0)
@@ -68,22 +79,26 @@ fn commit(sessions: &Sessions<FileStore>, id: &str, state: &mut Option<State>, l
     put(sessions, id, "state", (life, commits + 1));
 }
 
-fn end(sessions: &Sessions<FileStore>, id: &str, state: &mut Option<State>) {
+fn end<S: TestedStore>(sessions: &Sessions<S>, id: &str, state: &mut Option<State>) {
     sessions.destroy(&SessionId::from(id)).unwrap();
     *state = None;
 }
 
-fn stored(directory: &Path, id: &str) -> Option<State> {
-    get(directory, id, "state").map(|value| serde_json::from_value(value).unwrap())
+fn stored<S: TestedStore>(directory: &Path, id: &str) -> Option<State> {
+    get::<S>(directory, id, "state").map(|value| serde_json::from_value(value).unwrap())
 }
 
-#[test]
-fn whatever_happens_in_both_stores_each_copy_leaves_what_the_rules_say() {
-    let store = TestStore::new();
-    let (directory, url) = store.beside("copy");
+fn whatever_happens_in_both_stores_each_copy_leaves_what_the_rules_say<
+    F: TestedStore,
+    T: TestedStore,
+>(
+    store: &TestStore<F>,
+) {
+    let directory = store.beside("copy").0;
+    let url = url::<T>(&directory);
     assert_eq!(run(["copy", &store.url(), &url]).code, Some(0));
     let from = store.sessions();
-    let to = Sessions::new(FileStore::open(&directory).unwrap());
+    let to = Sessions::new(T::in_directory(&directory, OsClock));
     let mut models = vec![Model::default(); 24];
     let (mut lives, mut random) = (0, 0x9e37_79b9_7f4a_7c15_u64);
     let mut draw = |below: u64| {
@@ -107,8 +122,8 @@ fn whatever_happens_in_both_stores_each_copy_leaves_what_the_rules_say() {
         assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
         for (place, model) in models.iter().enumerate() {
             let id = format!("s{place}");
-            assert_eq!(stored(&store.directory, &id), model.from, "round {round}, {id}, FROM");
-            assert_eq!(stored(&directory, &id), model.to, "round {round}, {id}: {model:?}");
+            assert_eq!(stored::<F>(&store.directory, &id), model.from, "round {round}, {id}, FROM");
+            assert_eq!(stored::<T>(&directory, &id), model.to, "round {round}, {id}: {model:?}");
             copied += u32::from(model.to.is_some() && model.to == model.from);
             kept += u32::from(model.to.is_some() && model.to != model.from);
         }

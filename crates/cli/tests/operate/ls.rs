@@ -5,22 +5,29 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::common::cloakroom;
-use crate::store::{TestStore, json_lines, put};
+use crate::store::{TestStore, TestedStore, json_lines, over_both, put};
+
+over_both! {
+    filters_narrow_the_list_and_work_together,
+    programs_get_a_line_of_json_per_session,
+    each_session_is_a_line_of_plain_columns,
+    a_limit_without_an_order_ends_the_list,
+    the_sorted_list_is_the_same_however_long,
+    an_empty_store_has_an_empty_list,
+}
 
 /// Three sessions: a large one, an old one, an expired one.
-fn three() -> (TestStore, [String; 3]) {
-    let store = TestStore::new();
+fn three<S: TestedStore>(store: &TestStore<S>) -> [String; 3] {
     let large = store.put("large", "text", "x".repeat(5_000));
     store.back(Duration::from_secs(3 * 86_400));
     let month = Duration::from_secs(30 * 86_400);
     let old = put(&store.sessions_for(month), "old", "a", 1);
     let expired = store.expired("expired");
-    (store, [large, old, expired].map(|key| key.to_string()))
+    [large, old, expired].map(|key| key.to_string())
 }
 
-#[test]
-fn each_session_is_a_line_of_plain_columns() {
-    let (store, keys) = three();
+fn each_session_is_a_line_of_plain_columns<S: TestedStore>(store: &TestStore<S>) {
+    let keys = three(store);
     let ended = store.tool("ls", &["--sort", "size"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(ended.stderr, "");
@@ -34,9 +41,8 @@ fn each_session_is_a_line_of_plain_columns() {
     assert!(expired.ends_with("expired"), "{expired}");
 }
 
-#[test]
-fn programs_get_a_line_of_json_per_session() {
-    let (store, keys) = three();
+fn programs_get_a_line_of_json_per_session<S: TestedStore>(store: &TestStore<S>) {
+    let keys = three(store);
     let lines = json_lines(&store.tool("ls", &["--format", "json", "--sort", "age"]));
     assert_eq!(lines.len(), 3);
     assert_eq!(lines[0]["key"], keys[1]);
@@ -51,9 +57,8 @@ fn programs_get_a_line_of_json_per_session() {
     assert_eq!(lines[1]["expired"], true);
 }
 
-#[test]
-fn filters_narrow_the_list_and_work_together() {
-    let (store, keys) = three();
+fn filters_narrow_the_list_and_work_together<S: TestedStore>(store: &TestStore<S>) {
+    let keys = three(store);
     let listed = |filters: &str| {
         let filters: Vec<&str> = filters.split_whitespace().collect();
         let ended =
@@ -78,9 +83,7 @@ fn filters_narrow_the_list_and_work_together() {
     assert_eq!(listed("--limit 2").len(), 2);
 }
 
-#[test]
-fn a_limit_without_an_order_ends_the_list() {
-    let store = TestStore::new();
+fn a_limit_without_an_order_ends_the_list<S: TestedStore>(store: &TestStore<S>) {
     store.fill(200);
     for limit in ["1", "16", "17", "199", "200", "201"] {
         let ended = store.tool("ls", &["--limit", limit]);
@@ -88,9 +91,7 @@ fn a_limit_without_an_order_ends_the_list() {
     }
 }
 
-#[test]
-fn the_sorted_list_is_the_same_however_long() {
-    let store = TestStore::new();
+fn the_sorted_list_is_the_same_however_long<S: TestedStore>(store: &TestStore<S>) {
     let mut keys: Vec<String> = store.fill(300).iter().map(ToString::to_string).collect();
     keys.sort();
     let ended = store.tool("ls", &["--sort", "key", "--format", "keys"]);
@@ -112,9 +113,7 @@ fn a_damaged_session_is_named_aside_and_the_status_says_so() {
     assert!(place.exists(), "the list changes nothing");
 }
 
-#[test]
-fn an_empty_store_has_an_empty_list() {
-    let store = TestStore::new();
+fn an_empty_store_has_an_empty_list<S: TestedStore>(store: &TestStore<S>) {
     for format in ["table", "json", "keys"] {
         let ended = store.tool("ls", &["--format", format]);
         assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (Some(0), "", ""));
@@ -123,7 +122,8 @@ fn an_empty_store_has_an_empty_list() {
 
 #[test]
 fn a_list_changes_no_byte_and_waits_for_no_lock() {
-    let (store, _) = three();
+    let store = TestStore::new();
+    three(&store);
     let id = cloakroom::SessionId::from("large");
     let before = store.bytes();
     let held = store.sessions().open(&id, cloakroom::Access::Exclusive).unwrap();

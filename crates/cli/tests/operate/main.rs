@@ -17,6 +17,7 @@ mod cut_off;
 mod locks;
 mod ls;
 mod manual;
+mod map;
 mod rm;
 mod show;
 mod stats;

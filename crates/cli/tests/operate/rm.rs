@@ -1,38 +1,40 @@
 //! `rm`.
 
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use cloakroom::{Access, OpenError, OpenRequest, SessionError, SessionId};
+use cloakroom::{Access, FileStore, OpenError, OpenRequest, SessionError, SessionId};
 
-use crate::common::{cloakroom, session_files};
-use crate::store::TestStore;
+use crate::common::cloakroom;
+use crate::store::{TestStore, TestedStore, over_both};
 
-#[test]
-fn sessions_end_by_key_and_by_id() {
-    let store = TestStore::new();
+over_both! {
+    sessions_end_by_key_and_by_id,
+    a_dry_run_ends_nothing,
+    one_that_is_not_there_is_named_and_the_others_are_ended,
+    the_list_of_one_tool_is_the_input_of_the_other,
+    an_expired_session_is_left_to_the_sweep,
+}
+
+fn sessions_end_by_key_and_by_id<S: TestedStore>(store: &TestStore<S>) {
     let keys = store.fill(4);
     let ended = store.tool("rm", &[&keys[0].to_string(), "s1"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "2 ended\n"), "{}", ended.stderr);
-    assert_eq!(session_files(&store.directory), 2);
-    assert!(store.store.place(&keys[2]).exists() && store.store.place(&keys[3]).exists());
+    let mut left = [&keys[2], &keys[3]].map(ToString::to_string);
+    left.sort();
+    assert_eq!(store.keys(), left);
 }
 
-#[test]
-fn a_dry_run_ends_nothing() {
-    let store = TestStore::new();
+fn a_dry_run_ends_nothing<S: TestedStore>(store: &TestStore<S>) {
     store.fill(2);
-    let before = store.bytes();
     let ended = store.tool("rm", &["s0", "s1", "--dry-run"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "2 would be ended\n"));
-    assert!(store.bytes() == before);
+    assert_eq!(store.keys().len(), 2);
 }
 
-#[test]
-fn one_that_is_not_there_is_named_and_the_others_are_ended() {
-    let store = TestStore::new();
+fn one_that_is_not_there_is_named_and_the_others_are_ended<S: TestedStore>(store: &TestStore<S>) {
     let keys = store.fill(3);
     let ended = store.tool("rm", &["s0", "nobody", "s2", "--format", "json"]);
     assert_eq!(ended.code, Some(1));
@@ -40,12 +42,10 @@ fn one_that_is_not_there_is_named_and_the_others_are_ended() {
     assert_eq!((&document["ended"], &document["absent"]), (&2.into(), &1.into()));
     let key = cloakroom::Key::new("", &SessionId::from("nobody")).to_string();
     assert!(ended.stderr.contains(&key) && !ended.stderr.contains("nobody"), "{}", ended.stderr);
-    assert!(store.store.place(&keys[1]).exists());
+    assert_eq!(store.keys(), [keys[1].to_string()]);
 }
 
-#[test]
-fn the_list_of_one_tool_is_the_input_of_the_other() {
-    let store = TestStore::new();
+fn the_list_of_one_tool_is_the_input_of_the_other<S: TestedStore>(store: &TestStore<S>) {
     store.fill(50);
     let large: Vec<String> =
         (0..9).map(|n| store.put(&format!("l{n}"), "x", "x".repeat(2_000)).to_string()).collect();
@@ -64,9 +64,7 @@ fn the_list_of_one_tool_is_the_input_of_the_other() {
     assert!(large.iter().all(|key| !left.contains(key)));
 }
 
-#[test]
-fn an_expired_session_is_left_to_the_sweep() {
-    let store = TestStore::new();
+fn an_expired_session_is_left_to_the_sweep<S: TestedStore>(store: &TestStore<S>) {
     let key = store.expired("old").to_string();
     let ended = store.tool("rm", &[&key]);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "0 ended, 1 expired before\n"));
@@ -84,6 +82,27 @@ fn a_session_that_is_held_too_long_is_named_with_its_holder() {
     assert!(ended.stderr.contains(&holder), "{}", ended.stderr);
     drop(held);
     assert!(store.tool("rm", &["s0"]).code == Some(0));
+}
+
+#[test]
+fn an_interrupt_says_how_many_were_ended_until_then() {
+    let store = TestStore::new();
+    store.fill(3);
+    let held = store.sessions().open(&SessionId::from("s1"), Access::Exclusive).unwrap();
+    let child = cloakroom()
+        .args(["rm", &store.url(), "s0", "s1", "s2"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    await_waiters(&store, 1);
+    let signal = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(signal.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "note: interrupted: 1 ended\n");
+    drop(held);
+    assert_eq!(store.keys().len(), 2);
 }
 
 #[test]
@@ -109,7 +128,7 @@ fn whoever_waits_for_the_session_is_told_that_it_ended() {
         Err(SessionError::Open(OpenError::Gone { .. })) | Ok(_) => {}
         Err(error) => panic!("{error}"),
     }
-    assert_eq!(crate::store::get(&store.directory, "s0", "counter"), None);
+    assert_eq!(crate::store::get::<FileStore>(&store.directory, "s0", "counter"), None);
 }
 
 /// Returns when so many processes wait for a session of the store.

@@ -5,19 +5,28 @@ use std::io::Write;
 use std::process::Stdio;
 
 use cloakroom::blocking::{Sessions, wait};
-use cloakroom::{Access, Calling, Hold, Key, OpenRequest, SessionId, Store, Terms};
+use cloakroom::{Access, Calling, Hold, Key, OpenRequest, SessionId, Terms};
 use serde_json::{Value, json};
 
 use crate::common::{Ended, cloakroom};
-use crate::store::TestStore;
+use crate::store::{TestStore, TestedStore, over_both};
+
+over_both! {
+    a_session_is_found_by_its_key_and_by_its_id,
+    an_id_of_the_engine_looks_like_a_key_and_is_found_all_the_same,
+    the_id_of_an_application_needs_its_namespace,
+    an_id_can_be_kept_out_of_the_list_of_processes,
+    values_of_every_kind_are_shown,
+    secrets_are_hidden_unless_asked_for,
+    bytes_that_are_no_values_are_shown_in_hex_only_when_asked_for,
+    an_expired_session_is_shown_as_such,
+}
 
 fn shown(ended: &Ended) -> Value {
     ended.document()
 }
 
-#[test]
-fn a_session_is_found_by_its_key_and_by_its_id() {
-    let store = TestStore::new();
+fn a_session_is_found_by_its_key_and_by_its_id<S: TestedStore>(store: &TestStore<S>) {
     let key = store.put("user-7", "cart", ["shoes"]).to_string();
     for name in [key.as_str(), "user-7"] {
         let session = shown(&store.tool("show", &[name, "--format", "json"]));
@@ -28,18 +37,16 @@ fn a_session_is_found_by_its_key_and_by_its_id() {
     }
 }
 
-#[test]
-fn an_id_of_the_engine_looks_like_a_key_and_is_found_all_the_same() {
-    let store = TestStore::new();
+fn an_id_of_the_engine_looks_like_a_key_and_is_found_all_the_same<S: TestedStore>(
+    store: &TestStore<S>,
+) {
     let id = SessionId::generate().unwrap();
     let key = store.put(id.to_str().unwrap(), "a", 1);
     let session = shown(&store.tool("show", &[id.to_str().unwrap(), "--format", "json"]));
     assert_eq!(session["key"], key.to_string());
 }
 
-#[test]
-fn the_id_of_an_application_needs_its_namespace() {
-    let store = TestStore::new();
+fn the_id_of_an_application_needs_its_namespace<S: TestedStore>(store: &TestStore<S>) {
     let sessions = Sessions::builder(store.store.clone()).namespace("shop").build();
     let key = crate::store::put(&sessions, "user-7", "a", 1).to_string();
     let session = store.tool("show", &["user-7", "--namespace", "shop", "--format", "json"]);
@@ -49,9 +56,7 @@ fn the_id_of_an_application_needs_its_namespace() {
     assert!(!ended.stderr.contains("user-7"), "an id is a secret: {}", ended.stderr);
 }
 
-#[test]
-fn an_id_can_be_kept_out_of_the_list_of_processes() {
-    let store = TestStore::new();
+fn an_id_can_be_kept_out_of_the_list_of_processes<S: TestedStore>(store: &TestStore<S>) {
     let key = store.put("user-7", "a", 1).to_string();
     let show = |input: &str| {
         let mut child = cloakroom()
@@ -72,9 +77,7 @@ fn an_id_can_be_kept_out_of_the_list_of_processes() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("names no session"));
 }
 
-#[test]
-fn values_of_every_kind_are_shown() {
-    let store = TestStore::new();
+fn values_of_every_kind_are_shown<S: TestedStore>(store: &TestStore<S>) {
     store.put("all", "a nothing", Value::Null);
     store.put("all", "b float", 0.5);
     store.put("all", "c infinite", f64::NEG_INFINITY);
@@ -110,9 +113,7 @@ fn serde_bytes_of(bytes: &[u8]) -> impl serde::Serialize {
     Bytes(bytes.to_vec())
 }
 
-#[test]
-fn secrets_are_hidden_unless_asked_for() {
-    let store = TestStore::new();
+fn secrets_are_hidden_unless_asked_for<S: TestedStore>(store: &TestStore<S>) {
     store.put("user", "csrf_token", "s3cret");
     store.put("user", "login", json!({"name": "ada", "Password": "s3cret"}));
     store.put("user", "email", "ada@example.org");
@@ -134,11 +135,11 @@ fn secrets_are_hidden_unless_asked_for() {
     assert_eq!(session["masked"], json!([]));
 }
 
-#[test]
-fn bytes_that_are_no_values_are_shown_in_hex_only_when_asked_for() {
-    let store = TestStore::new();
+fn bytes_that_are_no_values_are_shown_in_hex_only_when_asked_for<S: TestedStore>(
+    store: &TestStore<S>,
+) {
     let key = Key::new("raw", &SessionId::from("x"));
-    let request = OpenRequest::new(Access::Exclusive, Calling::Blocking);
+    let request = OpenRequest::new(Access::Optimistic, Calling::Blocking);
     let mut hold = wait(store.store.open(&key, request)).unwrap();
     wait(hold.commit(&[0xfe, 1, 2], Terms::default())).unwrap();
     let name = key.to_string();
@@ -150,9 +151,7 @@ fn bytes_that_are_no_values_are_shown_in_hex_only_when_asked_for() {
     assert_eq!((&session["values"], &session["payload_hex"]), (&Value::Null, &json!("fe0102")));
 }
 
-#[test]
-fn an_expired_session_is_shown_as_such() {
-    let store = TestStore::new();
+fn an_expired_session_is_shown_as_such<S: TestedStore>(store: &TestStore<S>) {
     let key = store.expired("old").to_string();
     let session = shown(&store.tool("show", &[&key, "--format", "json"]));
     assert_eq!(session["expired"], true);

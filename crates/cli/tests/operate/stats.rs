@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use cloakroom::Layout;
 
-use crate::store::{TestStore, put};
+use crate::store::{TestStore, TestedStore, over_both, put};
 
-#[test]
-fn the_figures_are_those_of_the_sessions() {
-    let store = TestStore::new();
+over_both! {
+    the_figures_are_those_of_the_sessions,
+}
+
+fn the_figures_are_those_of_the_sessions<S: TestedStore>(store: &TestStore<S>) {
     store.fill(98);
     store.put("large", "x", "x".repeat(100_000));
     store.expired("old");
@@ -49,7 +51,7 @@ fn an_empty_or_flat_store_has_figures_too() {
     let ended = store.tool("stats", &[]);
     assert_eq!((ended.code, ended.stdout.lines().next()), (Some(0), Some("0 sessions: 0 live")));
     store.fill(3);
-    assert!(store.tool("stats", &[]).stdout.contains("all in one directory"));
+    assert!(store.tool("stats", &[]).stdout.contains("not spread over directories"));
 }
 
 #[test]

@@ -3,23 +3,64 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use cloakroom::blocking::Sessions;
-use cloakroom::seams::Clock;
-use cloakroom::{Access, FileStore, FileStoreBuilder, Key, Lifetime, SessionError, SessionId};
+use cloakroom::seams::{Clock, OsClock};
+use cloakroom::{
+    Access, FileStore, FileStoreBuilder, Inventory, Key, Lifetime, MapStore, SessionError,
+    SessionId,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::common::{Ended, run};
 
 /// A store in a directory that goes with it.
-pub struct TestStore {
+pub struct TestStore<S = FileStore> {
     pub directory: PathBuf,
-    pub store: FileStore,
+    pub store: S,
     clock: SetClock,
     _temporary: TempDir,
 }
+
+/// A kind of store that the tools work on.
+pub trait TestedStore: Inventory + Clone {
+    /// How its URL begins.
+    const SCHEME: &str;
+
+    /// Opens or creates one.
+    fn in_directory(directory: &Path, clock: impl Clock) -> Self;
+}
+
+impl TestedStore for FileStore {
+    const SCHEME: &str = "file";
+
+    fn in_directory(directory: &Path, clock: impl Clock) -> Self {
+        Self::builder(directory).clock(clock).open().unwrap()
+    }
+}
+
+impl TestedStore for MapStore {
+    const SCHEME: &str = "map";
+
+    fn in_directory(directory: &Path, clock: impl Clock) -> Self {
+        Self::builder(directory).clock(clock).open().unwrap()
+    }
+}
+
+/// Makes tests of functions that take a new store of any kind.
+macro_rules! over_both {
+    ($($name:ident,)*) => {
+        mod of_files {
+            $(#[test] fn $name() { super::$name(&crate::store::TestStore::new()); })*
+        }
+        mod of_a_map {
+            $(#[test] fn $name() { super::$name(&crate::store::TestStore::of_map()); })*
+        }
+    };
+}
+pub(crate) use over_both;
 
 impl TestStore {
     pub fn new() -> Self {
@@ -28,21 +69,43 @@ impl TestStore {
 
     /// A store with other settings.
     pub fn with(settings: impl FnOnce(FileStoreBuilder) -> FileStoreBuilder) -> Self {
+        Self::opened_by(|directory, clock| {
+            settings(FileStore::builder(directory).clock(clock)).open().unwrap()
+        })
+    }
+
+    /// Writes nonsense over a session.
+    pub fn damage(&self, key: &Key) -> PathBuf {
+        let place = self.store.place(key);
+        let size = std::fs::metadata(&place).unwrap().len();
+        std::fs::write(&place, vec![0xa5; usize::try_from(size).unwrap()]).unwrap();
+        place
+    }
+}
+
+impl TestStore<MapStore> {
+    pub fn of_map() -> Self {
+        Self::opened_by(MapStore::in_directory)
+    }
+}
+
+impl<S: TestedStore> TestStore<S> {
+    fn opened_by(open: impl FnOnce(&Path, SetClock) -> S) -> Self {
         let temporary = TempDir::new().unwrap();
         let directory = temporary.path().join("sessions");
         let clock = SetClock::default();
-        let builder = settings(FileStore::builder(&directory).clock(clock.clone()));
-        Self { store: builder.open().unwrap(), directory, clock, _temporary: temporary }
+        let store = open(&directory, clock.clone());
+        Self { store, directory, clock, _temporary: temporary }
     }
 
     pub fn url(&self) -> String {
-        format!("file:{}", self.directory.display())
+        url::<S>(&self.directory)
     }
 
     /// A directory beside the store that is not there yet, and its URL.
     pub fn beside(&self, name: &str) -> (PathBuf, String) {
         let directory = self.directory.with_file_name(name);
-        let url = format!("file:{}", directory.display());
+        let url = url::<S>(&directory);
         (directory, url)
     }
 
@@ -51,12 +114,12 @@ impl TestStore {
         self.clock.0.store(u64::try_from(age.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
-    pub fn sessions(&self) -> Sessions<FileStore> {
+    pub fn sessions(&self) -> Sessions<S> {
         self.sessions_for(Duration::from_secs(86_400))
     }
 
     /// Sessions with this idle limit.
-    pub fn sessions_for(&self, idle: Duration) -> Sessions<FileStore> {
+    pub fn sessions_for(&self, idle: Duration) -> Sessions<S> {
         Sessions::builder(self.store.clone())
             .lifetime(Lifetime::default().idle(idle))
             .clock(self.clock.clone())
@@ -81,12 +144,9 @@ impl TestStore {
         key
     }
 
-    /// Writes nonsense over a session.
-    pub fn damage(&self, key: &Key) -> PathBuf {
-        let place = self.store.place(key);
-        let size = std::fs::metadata(&place).unwrap().len();
-        std::fs::write(&place, vec![0xa5; usize::try_from(size).unwrap()]).unwrap();
-        place
+    /// The keys that it lists.
+    pub fn keys(&self) -> Vec<String> {
+        keys(&self.url())
     }
 
     /// Runs a tool on it.
@@ -104,8 +164,8 @@ impl TestStore {
 }
 
 /// Sets a value in the session of this id.
-pub fn put(
-    sessions: &Sessions<FileStore>,
+pub fn put<S: TestedStore>(
+    sessions: &Sessions<S>,
     id: &str,
     name: &str,
     value: impl serde::Serialize,
@@ -119,10 +179,22 @@ pub fn put(
 }
 
 /// A value of the session of this id in the store of a directory; none: there is no such session.
-pub fn get(directory: &Path, id: &str, name: &str) -> Option<Value> {
-    let sessions = Sessions::new(FileStore::open(directory).unwrap());
+pub fn get<S: TestedStore>(directory: &Path, id: &str, name: &str) -> Option<Value> {
+    let sessions = Sessions::new(S::in_directory(directory, OsClock));
     let session = sessions.open(&SessionId::from(id), Access::Snapshot).unwrap();
     session.get(name).unwrap()
+}
+
+/// The URL of a store of this kind.
+pub fn url<S: TestedStore>(directory: &Path) -> String {
+    format!("{}:{}", S::SCHEME, directory.display())
+}
+
+/// The keys that the store of this URL lists.
+pub fn keys(url: &str) -> Vec<String> {
+    let listed = run(["ls", url, "--sort", "key", "--format", "keys"]);
+    assert_eq!(listed.code, Some(0), "{}", listed.stderr);
+    listed.stdout.lines().map(str::to_owned).collect()
 }
 
 /// The lines of JSON that a tool printed.
@@ -147,7 +219,8 @@ struct SetClock(Arc<AtomicU64>);
 
 impl Clock for SetClock {
     fn now(&self) -> cloakroom::Timestamp {
-        let now = cloakroom::Timestamp::from(SystemTime::now()).as_millis();
+        // The tools' own clock: a precise one is ahead of it, and a touch in the future is none.
+        let now = OsClock.now().as_millis();
         cloakroom::Timestamp::from_millis(now - self.0.load(Ordering::Relaxed))
     }
 }

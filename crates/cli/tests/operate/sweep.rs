@@ -4,31 +4,31 @@ use std::time::Duration;
 
 use cloakroom::{Access, SessionId};
 
-use crate::common::session_files;
-use crate::store::{TestStore, put};
+use crate::store::{TestStore, TestedStore, over_both, put};
 
-#[test]
-fn expired_sessions_go_and_the_others_stay() {
-    let store = TestStore::new();
+over_both! {
+    expired_sessions_go_and_the_others_stay,
+    a_budget_ends_it_early,
+}
+
+fn expired_sessions_go_and_the_others_stay<S: TestedStore>(store: &TestStore<S>) {
     store.fill(10);
     for number in 0..5 {
         store.expired(&format!("old{number}"));
     }
     let ended = store.tool("sweep", &["--dry-run"]);
     assert_eq!(ended.stdout, "15 examined, 5 would be removed\n", "{}", ended.stderr);
-    assert_eq!(session_files(&store.directory), 15);
+    assert_eq!(store.keys().len(), 15);
     let ended = store.tool("sweep", &[]);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "15 examined, 5 removed\n"));
-    assert_eq!(session_files(&store.directory), 10);
+    assert_eq!(store.keys().len(), 10);
     let document = store.tool("sweep", &["--format", "json"]).document();
     assert_eq!(document["examined"], 10);
     assert_eq!(document["removed"], 0);
     assert_eq!(document["complete"], true);
 }
 
-#[test]
-fn a_budget_ends_it_early() {
-    let store = TestStore::new();
+fn a_budget_ends_it_early<S: TestedStore>(store: &TestStore<S>) {
     store.fill(30);
     for more in [&["--dry-run"][..], &[]] {
         let document = store

@@ -10,13 +10,13 @@ use crate::store_url::StoreUrl;
 /// Arguments of `copy`.
 #[derive(Debug, clap::Args)]
 pub struct CopyArgs {
-    /// The store to copy from: `file:DIR`
+    /// The store to copy from: `file:DIR` or `map:DIR`
     #[arg(value_name = "FROM", value_parser = StoreUrl::parse_lasting)]
     pub from: StoreUrl,
     /// The store to copy to; it is created if its directory is empty or missing
     #[arg(value_name = "TO", value_parser = StoreUrl::parse_lasting)]
     pub to: StoreUrl,
-    /// Layout of a new store: `flat`, or levels x digits as `2x2` [default: that of FROM]
+    /// Layout of a new file store: `flat`, or levels x digits as `2x2` [default: that of FROM]
     #[arg(long, value_name = "LAYOUT", value_parser = parse_layout)]
     pub layout: Option<Layout>,
     /// What commits to a new store survive: `process` or `power` [default: as in FROM]
@@ -59,6 +59,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   cloakroom copy file:/srv/sessions file:/srv/sessions-2 --layout 2x2
   cloakroom copy file:/srv/sessions file:/backup/sessions
+  cloakroom copy file:/srv/sessions map:/srv/sessions-3      to the lock-free store
 
 Both stores may serve meanwhile. The copy goes through FROM until little has changed since the last
 time, then once more and compares every session with its copy. To move a site: copy, let the

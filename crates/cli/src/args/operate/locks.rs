@@ -6,7 +6,7 @@ use crate::store_url::StoreUrl;
 /// Arguments of `locks`.
 #[derive(Debug, clap::Args)]
 pub struct LocksArgs {
-    /// The store: `file:DIR`
+    /// The store: `file:DIR` or `map:DIR`
     #[arg(value_name = "URL", value_parser = StoreUrl::parse_lasting)]
     pub store: StoreUrl,
     /// Columns for people or one line of JSON per session
@@ -23,4 +23,5 @@ Examples:
 Columns: key, access, number of processes that wait, processes that hold it. The most awaited come
 first. The list is the operating system's and needs no cooperation of the programs; requests that
 wait in the queue of their own process are not in it, but one waiter for all of them is. In JSON
-`waiting` counts all processes that wait, `waiters` names those that the operating system names.";
+`waiting` counts all processes that wait, `waiters` names those that the operating system names.
+A map store has no locks, and the list says so.";

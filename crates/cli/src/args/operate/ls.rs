@@ -10,7 +10,7 @@ use crate::units;
 /// Arguments of `ls`.
 #[derive(Debug, clap::Args)]
 pub struct LsArgs {
-    /// The store: `file:DIR`
+    /// The store: `file:DIR` or `map:DIR`
     #[arg(value_name = "URL", value_parser = StoreUrl::parse_lasting)]
     pub store: StoreUrl,
     /// Which sessions.
@@ -43,13 +43,13 @@ pub struct Filter {
     #[arg(long)]
     pub live: bool,
     /// Only those created longer ago, as `90s`, `12h` or `7d`
-    #[arg(long, value_name = "AGE", value_parser = units::parse_age)]
+    #[arg(long, value_name = "AGE", value_parser = units::parse_age, allow_hyphen_values = true)]
     pub older_than: Option<Duration>,
     /// Only those created since, as `90s`, `12h` or `7d`
-    #[arg(long, value_name = "AGE", value_parser = units::parse_age)]
+    #[arg(long, value_name = "AGE", value_parser = units::parse_age, allow_hyphen_values = true)]
     pub newer_than: Option<Duration>,
     /// Only those not used for so long
-    #[arg(long, value_name = "AGE", value_parser = units::parse_age)]
+    #[arg(long, value_name = "AGE", value_parser = units::parse_age, allow_hyphen_values = true)]
     pub idle_for: Option<Duration>,
     /// Only those whose payload is larger, as `512`, `4KiB` or `1MB`
     #[arg(long, value_name = "BYTES", value_parser = units::parse_bytes)]
@@ -95,7 +95,7 @@ fn parse_key_prefix(text: &str) -> Result<String, String> {
 pub(super) const EXAMPLES: &str = "\
 Examples:
   cloakroom ls file:/srv/sessions
-  cloakroom ls file:/srv/sessions --sort size --limit 10
+  cloakroom ls map:/srv/sessions --sort size --limit 10
   cloakroom ls file:/srv/sessions --idle-for 7d --format keys | cloakroom rm file:/srv/sessions -
   cloakroom ls file:/srv/sessions --format json | jq 'select(.payload_bytes > 65536) | .key'
 

@@ -9,7 +9,7 @@ use crate::units;
 /// Arguments of `rm`.
 #[derive(Debug, clap::Args)]
 pub struct RmArgs {
-    /// The store: `file:DIR`
+    /// The store: `file:DIR` or `map:DIR`
     #[arg(value_name = "URL", value_parser = StoreUrl::parse_lasting)]
     pub store: StoreUrl,
     /// The keys or ids of sessions; `-` reads one per line from standard input
@@ -32,9 +32,9 @@ pub struct RmArgs {
 pub(super) const EXAMPLES: &str = "\
 Examples:
   cloakroom rm file:/srv/sessions 4f2ac0...                      a key, all 64 digits
-  cloakroom rm file:/srv/sessions user-7 --namespace shop        an id
+  cloakroom rm map:/srv/sessions user-7 --namespace shop         an id
   cloakroom ls file:/srv/sessions --idle-for 30d --format keys | cloakroom rm file:/srv/sessions -
 
 A session ends for every request, also for those that wait for it. Where a request holds one, its
-end waits for its turn. Exit status 1 if a session was not there or could not be ended; the others
+end waits for its turn; in a map store nobody waits. Exit status 1 if a session was not there or could not be ended; the others
 are ended all the same.";

@@ -8,7 +8,7 @@ use crate::store_url::StoreUrl;
 /// Arguments of `show`.
 #[derive(Debug, clap::Args)]
 pub struct ShowArgs {
-    /// The store: `file:DIR`
+    /// The store: `file:DIR` or `map:DIR`
     #[arg(value_name = "URL", value_parser = StoreUrl::parse_lasting)]
     pub store: StoreUrl,
     /// The session's key or id; `-` reads it from standard input, where no process list shows it
@@ -37,7 +37,7 @@ Examples:
   cloakroom show file:/srv/sessions 4f2ac0...    a key, all 64 digits, as `ls` prints it
   cloakroom show file:/srv/sessions - < cookie   an id, kept out of the list of processes
   cloakroom show file:/srv/sessions user-7 --namespace shop --mask '^email$'
-  cloakroom show file:/srv/sessions user-7 --format json | jq .values.cart
+  cloakroom show map:/srv/sessions user-7 --format json | jq .values.cart
 
 A text of 64 hex digits is a key if the store has a session of that key, and else an id, as anything
 else. Values whose names look like secrets (password, token, csrf, ...) are hidden wherever they are,

@@ -6,7 +6,7 @@ use crate::store_url::StoreUrl;
 /// Arguments of `stats`.
 #[derive(Debug, clap::Args)]
 pub struct StatsArgs {
-    /// The store: `file:DIR`
+    /// The store: `file:DIR` or `map:DIR`
     #[arg(value_name = "URL", value_parser = StoreUrl::parse_lasting)]
     pub store: StoreUrl,
     /// Tables for people or one JSON document for programs
@@ -17,7 +17,8 @@ pub struct StatsArgs {
 pub(super) const EXAMPLES: &str = "\
 Examples:
   cloakroom stats file:/srv/sessions
-  cloakroom stats file:/srv/sessions --format json | jq .sessions.expired
+  cloakroom stats map:/srv/sessions --format json | jq .sessions.expired
 
-`stored` is what the files take, spare room for growth included. The exit status is 1 if something
+`stored` is what the files take, spare room for growth included; of a map store, the cells that
+sessions are in. The exit status is 1 if something
 is damaged or could not be read; `verify` says what.";

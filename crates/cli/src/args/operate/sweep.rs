@@ -6,7 +6,7 @@ use crate::store_url::StoreUrl;
 /// Arguments of `sweep`.
 #[derive(Debug, clap::Args)]
 pub struct SweepArgs {
-    /// The store: `file:DIR`
+    /// The store: `file:DIR` or `map:DIR`
     #[arg(value_name = "URL", value_parser = StoreUrl::parse_lasting)]
     pub store: StoreUrl,
     /// End after so many sessions were looked at
@@ -24,7 +24,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   cloakroom sweep file:/srv/sessions
   cloakroom sweep file:/srv/sessions --budget 10000      a part of it, every few minutes
-  cloakroom sweep file:/srv/sessions --dry-run
+  cloakroom sweep map:/srv/sessions --dry-run
 
 Expired sessions end without it; the sweep gives their space back. It never touches a session in use.
 With a budget each sweep begins somewhere else, so that many small ones get everywhere.

@@ -108,7 +108,7 @@ impl<F: Inventory, T: Inventory> Copier<'_, F, T> {
             Ok(Adopted::OtherLife | Adopted::Gone) => Entry::ENDED,
             Ok(Adopted::Expired) => return Ok(None),
             Err(error) => {
-                self.tolerate(error, "write to the store to copy to")?;
+                self.tolerate(key, error, "write to the store to copy to")?;
                 return Ok(None);
             }
         };
@@ -179,7 +179,7 @@ impl<F: Inventory, T: Inventory> Copier<'_, F, T> {
         match end() {
             Ok(ended) => self.state().tally.ended_in_from += u64::from(ended),
             Err(error) => {
-                self.tolerate(error, "end a session in the store to copy to")?;
+                self.tolerate(key, error, "end a session in the store to copy to")?;
                 return Ok(false);
             }
         }
@@ -191,9 +191,14 @@ impl<F: Inventory, T: Inventory> Copier<'_, F, T> {
         self.state().journal.note(key, entry).map_err(CliError::Copy)
     }
 
-    /// Leaves a session that is in use in TO for the next pass. Any other error ends the copy.
-    fn tolerate(&self, error: CommitError, task: &'static str) -> Result<(), CliError> {
+    /// Leaves a session that is in use in TO, or too large for it, for the next pass. Any other error
+    /// ends the copy.
+    fn tolerate(&self, key: &Key, error: CommitError, task: &'static str) -> Result<(), CliError> {
         match error {
+            CommitError::TooLarge { .. } => {
+                self.state().tally.fail(&format!("session {key} does not fit into TO: {error}"));
+                Ok(())
+            }
             CommitError::Gone { .. }
             | CommitError::Open(
                 OpenError::Gone { .. }

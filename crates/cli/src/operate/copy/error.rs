@@ -18,6 +18,12 @@ pub enum CopyError {
         /// Where to.
         to: String,
     },
+    /// A layout for a store that has none.
+    #[error("{to} has no directories to lay out, so --layout means nothing there; leave it out")]
+    NoLayout {
+        /// Where to.
+        to: String,
+    },
     /// What is to be copied is not all there.
     #[error("{from} is an unfinished copy of {of}; `cloakroom copy {of} {from}` finishes it")]
     Unfinished {
@@ -62,7 +68,7 @@ impl CopyError {
     /// 2 where another command line would have worked, else 1.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::SamePlace { .. } | Self::Unfinished { .. } => 2,
+            Self::SamePlace { .. } | Self::NoLayout { .. } | Self::Unfinished { .. } => 2,
             _ => 1,
         }
     }

@@ -17,7 +17,7 @@ mod report;
 
 use std::path::{Path, PathBuf};
 
-use cloakroom::Inventory;
+use cloakroom::{Durability, Inventory};
 
 use self::believed::Trust;
 pub use self::error::CopyError;
@@ -29,11 +29,14 @@ use crate::args::operate::CopyArgs;
 use crate::error::CliError;
 use crate::interrupt;
 use crate::report::output::complain;
-use crate::store_url::{Place, StoreUrl, Task};
+use crate::store_url::{Kind, Place, StoreUrl, Task};
 
 /// Copies the sessions.
 pub fn run(args: &CopyArgs) -> Result<Verdict, CliError> {
     let source = check_apart(&args.from, &args.to).map_err(CliError::Copy)?;
+    if args.layout.is_some() && matches!(args.to, StoreUrl::Directory(Kind::Map, _)) {
+        return Err(CliError::Copy(CopyError::NoLayout { to: args.to.to_string() }));
+    }
     let from = Place::open_existing(&args.from)?;
     if let Some(of) = unfinished(&from).into_iter().next() {
         return Err(CliError::Copy(CopyError::Unfinished { from: args.from.to_string(), of }));
@@ -85,7 +88,10 @@ impl<F: Inventory> Task for CopyFrom<'_, F> {
     fn run<T: Inventory + Clone>(self, to: &T) -> Self::Output {
         let Self { from, copy: Copy { args, source, to: place } } = self;
         let Some(directory) = place.copies() else { return Ok(Verdict::Kept) };
-        let trust = if place.is_durable() { Trust::Always } else { Trust::Synced };
+        let trust = match place.durability() {
+            Some(Durability::Power) => Trust::Always,
+            _ => Trust::Synced,
+        };
         let journal =
             Journal::open(&directory, &source.to_string(), trust).map_err(CliError::Copy)?;
         let unfinished = format!(
@@ -138,14 +144,14 @@ fn repeat<F: Inventory, T: Inventory>(
 /// Refuses to copy a store into itself, through whatever links. Returns the name of FROM that is the
 /// same for every way of writing it.
 fn check_apart(from: &StoreUrl, to: &StoreUrl) -> Result<StoreUrl, CopyError> {
-    let (StoreUrl::File(Some(a)), StoreUrl::File(Some(b))) = (from, to) else {
+    let (StoreUrl::Directory(kind, Some(a)), StoreUrl::Directory(_, Some(b))) = (from, to) else {
         return Ok(from.clone());
     };
     let (a, b) = (real(a), real(b));
     if a.starts_with(&b) || b.starts_with(&a) {
         return Err(CopyError::SamePlace { from: from.to_string(), to: to.to_string() });
     }
-    Ok(StoreUrl::File(Some(a)))
+    Ok(StoreUrl::Directory(*kind, Some(a)))
 }
 
 /// The path without links, also of a directory that is not there yet.

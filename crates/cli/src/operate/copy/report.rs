@@ -11,7 +11,7 @@ use crate::error::CliError;
 use crate::operate::trouble::Trouble;
 use crate::report::json;
 use crate::report::output::{complain, say};
-use crate::units::{grouped, human};
+use crate::units::{counted, grouped, human};
 
 /// What one pass did and found.
 #[derive(Default, Serialize)]
@@ -141,8 +141,8 @@ impl Report {
     fn text(&self) -> String {
         let Self { from, to, passes, seconds, complete, tally } = self;
         let mut text = format!(
-            "{from} to {to}: {} sessions, {passes} passes in {}\n",
-            grouped(tally.seen),
+            "{from} to {to}: {}, {passes} passes in {}\n",
+            counted(tally.seen, "session", "sessions"),
             human(Duration::from_secs_f64(*seconds))
         );
         for (count, what) in [

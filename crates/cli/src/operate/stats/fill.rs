@@ -66,7 +66,7 @@ impl Summary {
         let Self { shards, used, min, max, .. } = self;
         let (shards_text, used) = (grouped(*shards), grouped(*used));
         if *shards == 1 {
-            return "all in one directory\n".to_owned();
+            return "not spread over directories\n".to_owned();
         }
         let mut text = format!(
             "{used} of {shards_text} directories used, {} to {} sessions in each\n",
