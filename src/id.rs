@@ -112,16 +112,17 @@ pub struct Key([u8; 32]);
 impl Key {
     /// The key of `id` in `namespace`. Two namespaces never share a session.
     ///
-    /// Each part is preceded by its length, so no two pairs run together.
+    /// It is the BLAKE3 hash of the id, keyed with that of the namespace if there is one.
     #[must_use]
     pub fn new(namespace: &str, id: &SessionId) -> Self {
-        let (namespace, id) = (namespace.as_bytes(), id.as_bytes());
-        let mut message = Vec::with_capacity(16 + namespace.len() + id.len());
-        for part in [namespace, id] {
-            message.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            message.extend_from_slice(part);
-        }
-        Self(*blake3::hash(&message).as_bytes())
+        let id = id.as_bytes();
+        Self(
+            *match namespace {
+                "" => blake3::hash(id),
+                _ => blake3::keyed_hash(blake3::hash(namespace.as_bytes()).as_bytes(), id),
+            }
+            .as_bytes(),
+        )
     }
 
     /// The key with these bytes, as a store reads it back from a name.

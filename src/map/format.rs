@@ -2,7 +2,7 @@
 //!
 //! | word | content |
 //! |---|---|
-//! | 0 | check: XXH3 of the payload, seeded with that of words 1-13, seeded with the store's number |
+//! | 0 | check |
 //! | 1-4 | key |
 //! | 5 | birth |
 //! | 6 | version |
@@ -13,14 +13,16 @@
 //! | 13 | only if the id was renewed: until when it may be read |
 //! | .. | payload, filled up with zeros to a whole word |
 //!
-//! The words are little-endian, and lie in the units of a cell around their states.
+//! The words are little-endian, and lie in the units of a cell around their states. The check is XXH3,
+//! seeded with the store's number, of words 0-13, with XXH3 of the payload for word 0 and, if the id
+//! was not renewed, 0 for word 13.
 
 use std::time::Duration;
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::heap::Heap;
-use super::size::{UNIT, UNITS};
+use super::size::{UNIT, UNIT_BYTES, UNITS};
 use super::word::{Place, State};
 use crate::id::Key;
 use crate::record::{Lifetime, Record};
@@ -102,20 +104,24 @@ impl Draft<'_> {
             payload.len() as u64 | u64::from(retired_until.is_some()) << 32,
             retired_until.map_or(0, Timestamp::as_millis),
         ];
-        let check = check(seed, &header, payload);
-        if let Some(first) = header.first_mut() {
-            *first = check;
+        let check = check(header, payload, seed);
+        let [first, ..] = &mut header;
+        *first = check;
+        let header = header.map(u64::to_le_bytes);
+        let mut start = [[0; UNIT_BYTES]; START];
+        let (head, room) =
+            start.as_flattened_mut().split_at_mut(first_byte(retired_until.is_some()));
+        let (near, far) = payload.split_at(payload.len().min(room.len()));
+        for (to, from) in [(head, header.as_flattened()), (room, near)] {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
         }
-        let (whole, rest) = payload.as_chunks::<WORD>();
-        let mut last = [0; WORD];
-        for (to, from) in last.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        let last = (!rest.is_empty()).then_some(u64::from_le_bytes(last));
-        let whole = whole.iter().map(|bytes| u64::from_le_bytes(*bytes));
-        let header_length = HEADER + usize::from(retired_until.is_some());
-        let words = header.into_iter().take(header_length).chain(whole).chain(last);
-        heap.write(place, self::words(payload.len(), retired_until.is_some()), words);
+        let units = words(near.len(), retired_until.is_some()).div_ceil(UNIT - 1);
+        heap.write_units(place, start.iter().take(units));
+        let (whole, rest) = far.as_chunks::<UNIT_BYTES>();
+        let mut last = [0; UNIT_BYTES];
+        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        let last = (!rest.is_empty()).then_some(&last);
+        heap.write_units(place + START as Place, whole.iter().chain(last));
     }
 }
 
@@ -123,15 +129,14 @@ impl Draft<'_> {
 /// leads there afterwards.
 #[inline]
 pub(super) fn read(heap: &Heap, place: Place, key: &Key, seed: u64) -> Option<Reading> {
-    let start = read_start(heap, place)?;
-    let [_, k0, k1, k2, k3, ..] = start;
-    (key_words(key) == [k0, k1, k2, k3]).then(|| read_rest(heap, place, &start, seed))
+    let start = heap.read_units(place)?;
+    (key_in(&start) == Some(*key)).then(|| read_rest(heap, place, &start, seed))
 }
 
 /// Reads whatever stands at `place`, and the key that goes with it.
 pub(super) fn read_any(heap: &Heap, place: Place, seed: u64) -> Option<(Key, Reading)> {
-    let start = read_start(heap, place)?;
-    Some((key_in(&start), read_rest(heap, place, &start, seed)))
+    let start = heap.read_units(place)?;
+    Some((key_in(&start)?, read_rest(heap, place, &start, seed)))
 }
 
 /// The first two words of the key at `place`: as many as the index goes by.
@@ -146,43 +151,32 @@ pub(super) fn hash_words(key: &Key) -> (u64, u64) {
     (first, second)
 }
 
-/// The first words at `place`, whatever they are: all of a small record. Read at once, before anything
-/// is decided by them, so that the processor fetches all their cache lines at the same time.
 #[inline]
-fn read_start(heap: &Heap, place: Place) -> Option<Start> {
-    let mut start = [0; START];
-    let units_left = UNITS - place as usize % UNITS;
-    let words = heap.read(place, 0, START.min(units_left * (UNIT - 1)))?;
-    start.iter_mut().zip(words).for_each(|(to, word)| *to = word);
-    Some(start)
-}
-
 fn read_rest(heap: &Heap, place: Place, start: &Start, seed: u64) -> Reading {
-    let mut header = [0; HEADER_MAX];
-    header.iter_mut().zip(start).for_each(|(to, word)| *to = *word);
+    let start = start.as_flattened();
+    let (words, _) = start.as_chunks::<WORD>();
+    let Some(header) = words.first_chunk() else { return Reading::Damaged };
+    let mut header: Header = header.map(u64::from_le_bytes);
     let [stored_check, .., length, retired] = header;
     let is_retired = length >> 32 == 1;
     let payload_length = usize::try_from(length & u64::from(u32::MAX)).unwrap_or(usize::MAX);
     if length >> 33 != 0 || payload_length > PAYLOAD_MAX {
         return Reading::Damaged;
     }
-    if !is_retired && let Some(last) = header.last_mut() {
+    if !is_retired {
         // It is the payload's.
+        let [.., last] = &mut header;
         *last = 0;
     }
-    let first = HEADER + usize::from(is_retired);
-    let count = payload_length.div_ceil(WORD);
-    let more = (first + count).saturating_sub(START);
-    let more = match heap.read(place, START, more) {
-        None if more > 0 => return Reading::Damaged,
-        more => more.into_iter().flatten(),
-    };
-    let mut payload = vec![0; count * WORD];
-    let (to, _) = payload.as_chunks_mut::<WORD>();
-    let words = start.iter().skip(first).copied().chain(more);
-    to.iter_mut().zip(words).for_each(|(to, word)| *to = word.to_le_bytes());
-    payload.truncate(payload_length);
-    if check(seed, &header, &payload) != stored_check {
+    let (_, near) = start.split_at(first_byte(is_retired));
+    let (near, _) = near.split_at(near.len().min(payload_length));
+    let far = payload_length - near.len();
+    let mut payload = Vec::with_capacity(near.len() + far.next_multiple_of(UNIT_BYTES));
+    payload.extend_from_slice(near);
+    if far > 0 && heap.append(place, START, far, &mut payload).is_none() {
+        return Reading::Damaged;
+    }
+    if check(header, &payload, seed) != stored_check {
         return Reading::Damaged;
     }
     let [_, _, _, _, _, birth, version, created, accessed, idle, absolute, previous, ..] = header;
@@ -201,13 +195,17 @@ fn read_rest(heap: &Heap, place: Place, start: &Start, seed: u64) -> Reading {
     Reading::Whole(Stored { record, previous, payload })
 }
 
-/// The check of a record: that of the payload, seeded with that of the header.
+/// The check of a record: that of the header, with that of the payload as its first word.
 #[inline]
-fn check(seed: u64, header: &Header, payload: &[u8]) -> u64 {
-    let mut bytes = [0; (HEADER_MAX - 1) * WORD];
-    let (words, _) = bytes.as_chunks_mut::<WORD>();
-    words.iter_mut().zip(header.iter().skip(1)).for_each(|(to, word)| *to = word.to_le_bytes());
-    xxh3_64_with_seed(payload, xxh3_64_with_seed(&bytes, seed))
+fn check(mut header: Header, payload: &[u8], seed: u64) -> u64 {
+    let [first, ..] = &mut header;
+    *first = xxh3_64(payload);
+    xxh3_64_with_seed(header.map(u64::to_le_bytes).as_flattened(), seed)
+}
+
+/// Where in a record the payload begins.
+const fn first_byte(is_retired: bool) -> usize {
+    (HEADER + is_retired as usize) * WORD
 }
 
 fn key_words(key: &Key) -> [u64; 4] {
@@ -219,20 +217,17 @@ fn key_words(key: &Key) -> [u64; 4] {
     key
 }
 
-fn key_in(header: &Start) -> Key {
-    let mut key = [0; 32];
-    for (to, word) in key.chunks_exact_mut(WORD).zip(header.iter().skip(1)) {
-        to.copy_from_slice(&word.to_le_bytes());
-    }
-    Key::from_bytes(key)
+fn key_in(start: &Start) -> Option<Key> {
+    let (_, key) = start.as_flattened().split_first_chunk::<WORD>()?;
+    key.first_chunk().copied().map(Key::from_bytes)
 }
 
 /// The words before the payload. The last one is 0 unless the id was renewed.
 type Header = [u64; HEADER_MAX];
 
-/// The first words of a record: three units, which hold a payload of 256 bytes.
-type Start = [u64; START];
-const START: usize = 3 * (UNIT - 1);
+/// The first units of a record, which hold a payload of 256 bytes: what is read at once.
+type Start = [[u8; UNIT_BYTES]; START];
+const START: usize = 3;
 
 /// Words before the payload, if the id was not renewed.
 const HEADER: usize = 13;

@@ -17,7 +17,7 @@
 
 use super::area::Area;
 use super::order;
-use super::size::{Class, Extent, UNIT, UNITS};
+use super::size::{Class, Extent, UNIT, UNIT_BYTES, UNITS};
 use super::word::{Owner, Place, State, Use};
 use crate::sync::{Arc, AtomicU64, Ordering};
 
@@ -256,6 +256,65 @@ impl Heap {
         Some(cells.map(|cell| cell.load(Ordering::Relaxed)))
     }
 
+    /// Writes the data of units from `place` on, all of a cell that the caller owns.
+    #[inline]
+    pub(super) fn write_units<'a>(
+        &self,
+        place: Place,
+        units: impl Iterator<Item = &'a [u8; UNIT_BYTES]>,
+    ) {
+        order::fence_before_reuse();
+        for (place, bytes) in (place..).zip(units) {
+            let Some([_, cells @ ..]) = self.cells.words(place as usize * UNIT, UNIT) else {
+                return;
+            };
+            let (words, _) = bytes.as_chunks();
+            for (cell, word) in cells.iter().zip(words) {
+                cell.store(u64::from_le_bytes(*word), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Reads the data of so many units, those beyond the extent as zeros. They mean something only if the
+    /// index still leads here afterwards.
+    ///
+    /// Nothing is decided by what is read before all of it is, so that the processor fetches all cache
+    /// lines at the same time.
+    #[inline]
+    pub(super) fn read_units<const N: usize>(&self, place: Place) -> Option<[[u8; UNIT_BYTES]; N]> {
+        let mut units = [[0; UNIT_BYTES]; N];
+        let left = UNITS - place as usize % UNITS;
+        let words = self.cells.words(place as usize * UNIT, N.min(left) * UNIT)?;
+        let (from, _) = words.as_chunks::<UNIT>();
+        units.iter_mut().zip(from).for_each(|(to, from)| load(from, to));
+        Some(units)
+    }
+
+    /// Appends so many bytes of data, from the unit of number `first` on,
+    /// `None`: there cannot be so many.
+    pub(super) fn append(
+        &self,
+        place: Place,
+        first: usize,
+        count: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Option<()> {
+        let end = first + count.div_ceil(UNIT_BYTES);
+        // A record never goes beyond its extent, so neither does a damaged length.
+        if end > UNITS - place as usize % UNITS {
+            return None;
+        }
+        let words = self.cells.words((place as usize + first) * UNIT, (end - first) * UNIT)?;
+        let mut unit = [0; UNIT_BYTES];
+        let all = bytes.len() + count;
+        for from in words.as_chunks::<UNIT>().0 {
+            load(from, &mut unit);
+            bytes.extend_from_slice(&unit);
+        }
+        bytes.truncate(all);
+        Some(())
+    }
+
     /// Says in an extent itself what its cells are, for a rebuild. The caller owns one of them, so
     /// that the size stays.
     pub(super) fn write_head(&self, extent: Extent, class: Class, seed: u64) {
@@ -303,6 +362,15 @@ impl Heap {
 
     fn hint(&self, extent: Extent) -> Option<&AtomicU64> {
         self.extents.word(self.first + 2 * extent.number() + 1)
+    }
+}
+
+/// Reads the data of a unit.
+#[inline]
+fn load(unit: &[AtomicU64; UNIT], to: &mut [u8; UNIT_BYTES]) {
+    let (to, _) = to.as_chunks_mut();
+    for (to, word) in to.iter_mut().zip(unit.iter().skip(1)) {
+        *to = word.load(Ordering::Relaxed).to_le_bytes();
     }
 }
 

@@ -25,6 +25,7 @@ pub struct MapHold {
 }
 
 impl MapHold {
+    #[inline]
     pub(super) fn open(
         room: &RoomKey,
         key: &Key,

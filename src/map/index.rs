@@ -300,9 +300,10 @@ fn is_crowded(table: &Table) -> bool {
     used.saturating_mul(4) > table.slots() as u64 * 3
 }
 
-/// The size of a table for so many sessions: at most three eighths full.
+/// The size of a table for so many sessions: at most half full, so that one that was full of them
+/// gets twice the slots.
 pub(super) fn log2_for(sessions: u64) -> u32 {
-    let slots = sessions.saturating_mul(8).div_ceil(3).max(1);
+    let slots = sessions.saturating_mul(2).max(1);
     slots.next_power_of_two().ilog2().clamp(LOG2_MIN, LOG2_MAX)
 }
 

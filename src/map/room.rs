@@ -165,13 +165,17 @@ impl Room {
 
     #[inline]
     fn find(&self, key: &Key) -> Result<Option<Find>, OpenError> {
+        // What was read stays here: to hand it through the search would cost more than the search.
+        let mut seen = None;
         let read = |place| {
             // The state is seen while the index leads here, or none of it counts.
             let state = self.heap.state(place)?;
-            Some((format::read(&self.heap, place, key, self.seed)?, state))
+            seen = Some((format::read(&self.heap, place, key, self.seed)?, state));
+            Some(())
         };
         let found = self.index.find(hash_of(key), read);
-        Ok(found.map_err(|error| self.io_error("read", error))?)
+        let found = found.map_err(|error| self.io_error("read", error))?;
+        Ok(found.and_then(|(spot, ())| Some((spot, seen?))))
     }
 
     /// Takes a session in as it stands in another store.

@@ -5,6 +5,9 @@ use super::word::{PLACE_MAX, Place};
 /// Words of a unit; the first is a state, the others hold data.
 pub(super) const UNIT: usize = if cfg!(any(shuttle, model = "loom")) { 4 } else { 16 };
 
+/// Bytes of data in a unit.
+pub(super) const UNIT_BYTES: usize = (UNIT - 1) * size_of::<u64>();
+
 /// Units of an extent: 2 MiB.
 pub(super) const UNITS: usize = if cfg!(any(shuttle, model = "loom")) { 4 } else { 16_384 };
 

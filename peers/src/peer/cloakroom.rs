@@ -44,7 +44,8 @@ impl Peer for Cloakroom {
 impl Worker for &Cloakroom {
     fn load(&mut self, key: &Key, see: &mut dyn FnMut(&[u8])) -> Result<()> {
         // The hold is the copy.
-        see(self.take(key, Access::Snapshot)?.payload());
+        let hold = wait(self.0.open(key, OpenRequest::new(Access::Snapshot, Calling::Blocking)))?;
+        see(hold.payload());
         Ok(())
     }
 
