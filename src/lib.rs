@@ -62,6 +62,7 @@
 )]
 
 mod access;
+mod backoff;
 pub mod blocking;
 mod codec;
 #[cfg(feature = "conformance")]

@@ -20,6 +20,9 @@ pub const PAYLOAD_MAX: usize = 64 << 20;
 /// How often an optimistic update is repeated before its conflict is reported.
 pub const UPDATE_TRIES: u32 = 1_000;
 
+/// How often the turns that an update gives to others after a lost race double.
+pub const BACKOFF_DOUBLINGS: u32 = 6;
+
 /// How many races an update loses before it takes the session exclusively. On a session that others
 /// change without pause it would lose every race: who waits for the commit's lock reads too early.
 pub const UPDATE_RACES: u32 = 16;

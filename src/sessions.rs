@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::access::{Access, Calling, OnConflict};
+use crate::backoff;
 use crate::error::{CommitError, OpenError, SessionError};
 use crate::id::{Key, SessionId};
 use crate::limits;
@@ -135,9 +136,9 @@ impl<S: Store> Sessions<S> {
     }
 
     /// Changes a session without locking it meanwhile: opens it optimistically, calls `change`,
-    /// commits, and repeats all that as long as another request was faster. After 16 lost races it
-    /// takes the session exclusively, if the store offers that, so that it comes to an end; where
-    /// it does not, the conflict is reported after 1,000.
+    /// commits, and repeats all that as long as another request was faster, giving way longer each
+    /// time. After 16 lost races it takes the session exclusively, if the store offers that, so
+    /// that it comes to an end; where it does not, the conflict is reported after 1,000.
     ///
     /// `change` may run several times, and is not async: it should do little. Whatever
     /// [`OnConflict`] says, no update is lost.
@@ -183,6 +184,7 @@ impl<S: Store> Sessions<S> {
         for lost in 0.. {
             let patient = lockable && lost >= limits::UPDATE_RACES;
             let access = if patient { Access::Exclusive } else { Access::Optimistic };
+            backoff::give_way(self.shared.calling, lost).await;
             let mut session = self.open(id, access).await?;
             let birth = session.record().map(|record| record.birth);
             if life.is_some() && birth != life {
