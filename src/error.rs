@@ -120,11 +120,16 @@ pub enum CommitError {
     /// The disk, a quota or a file size limit is full. The old value is intact.
     #[error("no space left, the old value is intact; free space or sweep: {0}")]
     OutOfSpace(#[source] IoError),
-    /// A sync failed; the commit was withdrawn and the old value stands. (A `destroy` on a full disk
-    /// is not withdrawn: the session is over, but a power cut may bring it back.) From now on the
-    /// store's handle is [`Poisoned`](Self::Poisoned).
-    #[error("could not sync, the commit was withdrawn: {0}")]
+    /// A sync failed; the change was withdrawn and the old value stands. Once the machine was started
+    /// anew it may be the new one, for nobody knows what is on the medium. From now on the store's
+    /// handle is [`Poisoned`](Self::Poisoned).
+    #[error("could not sync, the change was withdrawn: {0}")]
     SyncFailed(#[source] IoError),
+    /// A sync failed, and the change stands: others went on from it before it could be withdrawn, or
+    /// it ended a session on a full disk. A power cut may undo it. From now on the store's handle is
+    /// [`Poisoned`](Self::Poisoned).
+    #[error("could not sync; the change stands, but a power cut may undo it: {0}")]
+    Unsynced(#[source] IoError),
     /// An earlier sync failed, so this handle can promise nothing any more.
     #[error(
         "an earlier sync failed, so nothing more is written through this handle; check the disk \

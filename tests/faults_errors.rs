@@ -14,7 +14,20 @@ use cloakroom::{
     Store as _, StoreError, Unsupported,
 };
 use rig::tap::{Answer, Call, Method, Tap, Tapped};
-use rig::{child, commit, commit_and_keep, key, open, put, renew, sys, try_open};
+use rig::{child, commit, commit_and_keep, destroy, key, open, put, renew, sys, try_open};
+
+/// A disk that has no room, and does not keep which names were taken away.
+struct FullAndBroken;
+
+impl Tap for FullAndBroken {
+    fn before(&self, call: &Call<'_>) -> Answer {
+        match call.method {
+            Method::WriteAt => Answer::Fail(libc::ENOSPC),
+            Method::SyncDirectory => Answer::Fail(libc::EIO),
+            _ => Answer::Pass,
+        }
+    }
+}
 
 /// Fails calls of one method once there are sessions.
 struct Broken(Method, i32);
@@ -75,6 +88,7 @@ fn commit_variant(error: &CommitError) -> &'static str {
         CommitError::TooLarge { .. } => "TooLarge",
         CommitError::OutOfSpace(_) => "OutOfSpace",
         CommitError::SyncFailed(_) => "SyncFailed",
+        CommitError::Unsynced(_) => "Unsynced",
         CommitError::Poisoned => "Poisoned",
         CommitError::Open(_) => "Open",
         CommitError::Io(_) => "Io",
@@ -238,6 +252,13 @@ fn every_error_of_a_commit_can_happen() {
     let mut hold = open(&unsynced, &id, Access::Exclusive).unwrap();
     note("SyncFailed", commit_and_keep(&mut hold, b"x").unwrap_err(), "withdrawn");
     note("Poisoned", commit_and_keep(&mut hold, b"x").unwrap_err(), "open the store again");
+    drop(hold);
+    let full =
+        FileStore::builder(&root).file_system(Tapped(Arc::new(FullAndBroken))).open().unwrap();
+    let mut hold = open(&full, &id, Access::Exclusive).unwrap();
+    note("Unsynced", destroy(&mut hold).unwrap_err(), "the change stands");
+    drop(hold);
+    assert_eq!(rig::read(&power, &id, Access::Snapshot).unwrap(), None);
     assert_all_seen("CommitError", &seen);
 }
 

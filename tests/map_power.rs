@@ -18,9 +18,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use cloakroom::blocking::wait;
 use cloakroom::{Access, CommitError, Durability, Hold as _, Key, MapStore};
 use parking_lot::Mutex;
-use rig::map::census;
+use rig::map::{MapHeld, census};
 use rig::tap::{Answer, Call, Method, Tap, Tapped};
 use rig::{Random, commit, destroy, key, open, read, renew};
 
@@ -473,6 +474,92 @@ fn a_failed_sync_and_a_power_cut_lose_nothing_acknowledged() {
         bench.destroy("b").unwrap();
         cut_everywhere(&bench.disk, 4, Due::Power)
             .unwrap_or_else(|lost| panic!("sync {nth} failed: {lost}"));
+    }
+}
+
+/// One sync of the heap fails.
+struct OneFailure {
+    /// How many syncs come before it.
+    before: AtomicUsize,
+    /// Those that commit on what they see meanwhile.
+    others: Option<MapStore>,
+}
+
+impl Tap for OneFailure {
+    fn before(&self, call: &Call<'_>) -> Answer {
+        if call.method != Method::Sync || !is_heap(call) {
+            return Answer::Pass;
+        }
+        if self.before.fetch_sub(1, Ordering::Relaxed) != 0 {
+            return Answer::Pass;
+        }
+        if let Some(others) = &self.others {
+            rig::put(others, &key("a"), b"theirs");
+        }
+        Answer::Fail(libc::EIO)
+    }
+}
+
+/// Every operation meets a sync that fails: it says that it was withdrawn, and what was there stands for
+/// everybody; or that it stands, if others went on from it meanwhile.
+#[test]
+fn a_failed_sync_says_what_became_of_the_session() {
+    type Deed = fn(&mut MapHeld) -> Result<(), CommitError>;
+    const COMMIT: Deed = |hold| commit(hold, b"new").map(drop);
+    const TOUCH: Deed = |hold| wait(hold.touch());
+    const RENEW: Deed = |hold| renew(hold, &key("new"), b"", Duration::ZERO).map(drop);
+    const RETIRE: Deed = |hold| renew(hold, &key("new"), b"", Duration::from_secs(9)).map(drop);
+    // How many syncs come before, whether others go on meanwhile, and whether it is withdrawn.
+    let deeds: [(Deed, usize, bool, bool); 9] = [
+        (COMMIT, 0, false, true),
+        (TOUCH, 0, false, true),
+        (destroy, 0, false, true),
+        (RENEW, 0, false, true),
+        (RENEW, 1, false, true),
+        (RETIRE, 1, false, true),
+        (COMMIT, 0, true, false),
+        (TOUCH, 0, true, false),
+        (destroy, 0, true, true),
+    ];
+    for (number, (deed, before, goes_on, is_withdrawn)) in deeds.into_iter().enumerate() {
+        let directory = rig::directory();
+        let builder = || MapStore::builder(directory.path());
+        let others = builder().durability(Durability::Power).open().unwrap();
+        let id = key("a");
+        rig::put(&others, &id, b"old");
+        let there = *open(&others, &id, Access::Snapshot).unwrap().record().unwrap();
+        let before = AtomicUsize::new(before);
+        let failure = OneFailure { before, others: goes_on.then(|| others.clone()) };
+        let road = Tapped(Arc::new(failure));
+        let store = builder().file_system(road).open().unwrap();
+        let mut hold = open(&store, &id, Access::Optimistic).unwrap();
+        match deed(&mut hold) {
+            Err(CommitError::SyncFailed(_)) if is_withdrawn => {}
+            Err(CommitError::Unsynced(_)) if !is_withdrawn => {}
+            done => panic!("deed {number}: {done:?}"),
+        }
+        for store in [&store, &others] {
+            let seen = open(store, &id, Access::Snapshot).unwrap();
+            if goes_on {
+                assert_eq!(seen.payload(), b"theirs", "deed {number}");
+            } else {
+                assert_eq!(
+                    (seen.record(), seen.payload()),
+                    (Some(&there), &b"old"[..]),
+                    "{number}"
+                );
+            }
+        }
+        let mut hold = open(&store, &id, Access::Optimistic).unwrap();
+        let refused = commit(&mut hold, b"more").unwrap_err();
+        assert!(matches!(refused, CommitError::Poisoned), "deed {number}: {refused}");
+        // Others go on, and nothing is left behind.
+        rig::put(&others, &id, b"more");
+        destroy(&mut open(&others, &id, Access::Optimistic).unwrap()).unwrap();
+        drop((hold, store));
+        rig::sweep(&others).unwrap();
+        let census = census(&others);
+        assert_eq!((census.leftovers, census.wrong), (0, Vec::new()), "deed {number}");
     }
 }
 

@@ -42,7 +42,7 @@ impl Room {
                     let synced = self.sync_entries(&at.path);
                     synced.map_err(|error| {
                         self.poison();
-                        CommitError::SyncFailed(self.io_error("sync", &at.path)(error))
+                        CommitError::Unsynced(self.io_error("sync", &at.path)(error))
                     })?;
                 }
                 Ok(())

@@ -62,6 +62,16 @@ pub(super) struct Stored {
     pub(super) payload: Vec<u8>,
 }
 
+/// Tells the later of two records of one session.
+pub(super) type Age = (Timestamp, u64, bool, Timestamp);
+
+impl Stored {
+    pub(super) fn age(&self) -> Age {
+        let Record { created, version, retired_until, accessed, .. } = self.record;
+        (created, version, retired_until.is_some(), accessed)
+    }
+}
+
 /// What stands at a place.
 #[derive(Clone, Debug)]
 pub(super) enum Reading {

@@ -10,8 +10,10 @@
 //! | free | nobody has it | anybody, by taking it |
 //! | owned | a handle fills it, or keeps it for its next commit | its owner; when that is dead, anybody, unless the index leads here |
 //! | live | its record was put into the index | who took the record out of the index; anybody who finds it is not there |
+//! | ended | its session ends, in `Power` | the same |
 //!
-//! Every change of hands is a compare-and-swap that raises the use count, so it happens once. A
+//! A record that left the index never comes back into it. Every change of hands is a compare-and-swap
+//! that raises the use count, so it happens once. A
 //! process killed at any point leaves cells that the sweep finds: free ones that no hint tells of,
 //! owned ones of a dead owner, live ones that are not in the index.
 
@@ -186,7 +188,7 @@ impl Heap {
     pub(super) fn inherit(&self, place: Place, seen: State, owner: Owner) -> Option<Cell> {
         let word = self.state_word(place)?;
         let state = seen.next_owned(owner);
-        // It may have been marked as live or doomed since.
+        // It may have been marked as live or ended since.
         for _ in 0..TRIES {
             let now = State(word.load(Ordering::Relaxed));
             if now.count() != seen.count() || now.usage() == Use::Free {
@@ -199,21 +201,14 @@ impl Heap {
         None
     }
 
-    /// Has a rebuild pass over a live record that is about to leave the index.
-    pub(super) fn doom(&self, place: Place, seen: State, owner: Owner) {
+    /// Says that the session of a record ends, whose state was `seen` in the index.
+    pub(super) fn mark_ended(&self, place: Place, seen: State) {
         if let Some(word) = self.state_word(place) {
+            // Its writer may say at the same time that it is live.
             for seen in [seen, seen.live()] {
-                let doomed = seen.doomed(owner).0;
-                let _ = word.compare_exchange(seen.0, doomed, order::free(), Ordering::Relaxed);
+                let ended = seen.ended().0;
+                let _ = word.compare_exchange(seen.0, ended, order::live(), Ordering::Relaxed);
             }
-        }
-    }
-
-    /// Takes [`doom`](Self::doom) back.
-    pub(super) fn spare(&self, place: Place, seen: State, owner: Owner) {
-        if let Some(word) = self.state_word(place) {
-            let (doomed, live) = (seen.doomed(owner).0, seen.live().0);
-            let _ = word.compare_exchange(doomed, live, order::free(), Ordering::Relaxed);
         }
     }
 
@@ -374,8 +369,7 @@ fn load(unit: &[AtomicU64; UNIT], to: &mut [u8; UNIT_BYTES]) {
     }
 }
 
-/// The state of a cell changes at most twice while its record leaves the index, and once for each handle
-/// that wants to end it, too.
+/// The state of a cell changes at most twice while its record leaves the index.
 const TRIES: usize = 64;
 
 /// The mark of an extent.

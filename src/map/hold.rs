@@ -144,7 +144,7 @@ impl Errand<'_> {
             let same =
                 |record: &Record| self.read.as_ref().is_some_and(|read| read.birth == record.birth);
             if !self.seen.record().is_some_and(same) {
-                // Somebody else ended it, and may not have synced yet.
+                // Somebody else ended it and synced that; or withdrew its birth, and could not sync.
                 return if self.read.is_some() && self.room.is_power() {
                     self.room.check_poison()?;
                     self.room.flush_for_caller()

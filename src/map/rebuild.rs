@@ -4,19 +4,20 @@
 //! theirs away. So nobody waits for an opener that is stopped. While one builds, others may have won
 //! already and be committing: what he reads may be torn then, and is thrown away anyhow.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::area::Area;
 use super::control::{self, Control, Word};
-use super::format::{self, Reading, Stored};
+use super::format::{self, Age, Reading, Stored};
 use super::heap::Heap;
 use super::index::{self, Index};
 use super::size::{Class, EXTENT, EXTENTS_MAX, Extent, UNIT, UNITS};
 use super::table::Hash;
 use super::tables::Tables;
-use super::word::{Place, Use};
+use super::word::{Place, State, Use};
 use crate::id::Key;
 use crate::seams::{FileSystem, OpenMode};
 use crate::sync::Arc;
@@ -114,20 +115,23 @@ impl Entrance {
         }
         control.raise(Word::Extents, u64::from(extents));
         let mut live: u64 = 0;
+        let mut ended = Ended::default();
         for extent in (0..extents).map(Extent) {
             if heap.is_foreign(extent, self.seed) {
                 return Err(foreign(extent));
             }
             if let Some(class) = heap.read_head(extent, self.seed) {
                 heap.assign(extent, class);
-                let is = |usage| {
-                    let is = |place: &Place| {
-                        heap.state(*place).is_some_and(|state| state.usage() == usage)
-                    };
-                    extent.places(class).filter(is).count() as u64
-                };
-                live += is(Use::Live);
-                heap.set_free(extent, is(Use::Free));
+                let mut free = 0;
+                for (place, state) in cells(&heap, extent, class) {
+                    match state.usage() {
+                        Use::Free => free += 1,
+                        Use::Live => live += 1,
+                        Use::Ended => ended.take_in(&heap, place, state, self.seed),
+                        Use::Owned(_) => {}
+                    }
+                }
+                heap.set_free(extent, free);
             }
         }
         let tables = Tables::new(Arc::clone(&control));
@@ -138,37 +142,55 @@ impl Entrance {
         for extent in (0..extents).map(Extent) {
             let Some(class) = heap.class_of(extent) else {
                 // Its head never came to the medium, so nothing in it was promised.
-                let is_used = |place: &Place| {
-                    heap.state(*place).is_some_and(|state| state.usage() != Use::Free)
-                };
-                outdated.extend(extent.places(Class::SMALLEST).filter(is_used));
+                let cells = cells(&heap, extent, Class::SMALLEST);
+                outdated.extend(cells.filter(|(_, state)| state.usage() != Use::Free));
                 continue;
             };
-            for place in extent.places(class) {
-                if heap.state(place).is_some_and(|state| state.usage() == Use::Live)
+            for (place, state) in cells(&heap, extent, class) {
+                if state.usage() == Use::Live
                     && let Some((key, Reading::Whole(stored))) =
                         format::read_any(&heap, place, self.seed)
                 {
-                    outdated.extend(self.take_in(&index, &heap, place, &key, &stored)?);
+                    if ended.covers(&key, &stored) {
+                        outdated.push((place, state));
+                    } else {
+                        outdated.extend(self.take_in(
+                            &index,
+                            &heap,
+                            (place, state),
+                            &key,
+                            &stored,
+                        )?);
+                    }
                 }
             }
         }
-        self.end_outdated(&heap, &outdated, directory)
+        self.give_back(&heap, &outdated, &ended.cells, directory)
     }
 
-    /// Gives back the cells of records that have a later one. Left as they are they would come up at
-    /// the next boot, when the later one has ended.
-    fn end_outdated(&self, heap: &Heap, outdated: &[Place], built: &Path) -> io::Result<()> {
-        if outdated.is_empty() || self.fs.stat_path(&self.root, built).is_ok() {
-            // If somebody was faster, they are no more what they were.
+    /// Gives back the cells of records that have a later one, or whose session ended. Left as they are
+    /// they would come up at the next boot, when the later one is gone.
+    ///
+    /// Each is in the state that it was judged by, or somebody was faster and did the same.
+    fn give_back(
+        &self,
+        heap: &Heap,
+        outdated: &[(Place, State)],
+        ended: &[(Place, State)],
+        built: &Path,
+    ) -> io::Result<()> {
+        // While a directory stands sessions change, and what was seen of them means nothing.
+        if self.fs.stat_path(&self.root, built).is_ok() || outdated.is_empty() && ended.is_empty() {
             return Ok(());
         }
-        for place in outdated {
-            if let Some(state) = heap.state(*place).filter(|state| state.usage() != Use::Free) {
-                heap.free(*place, state);
-            }
+        for (place, state) in outdated {
+            heap.free(*place, *state);
         }
-        self.fs.sync(heap.cells().file())
+        self.fs.sync(heap.cells().file())?;
+        for (place, state) in ended {
+            heap.free(*place, *state);
+        }
+        Ok(())
     }
 
     /// Puts a record into the index, unless there is a later one of its session. Which of two is
@@ -177,22 +199,23 @@ impl Entrance {
         &self,
         index: &Index,
         heap: &Heap,
-        place: Place,
+        (place, state): (Place, State),
         key: &Key,
         stored: &Stored,
-    ) -> io::Result<Option<Place>> {
+    ) -> io::Result<Option<(Place, State)>> {
         let (first, second) = format::hash_words(key);
         let hash = Hash::of(first, second);
-        let read = |place| format::read(heap, place, key, self.seed);
-        let age = |stored: &Stored| {
-            let record = &stored.record;
-            (record.created, record.version, record.retired_until.is_some(), record.accessed)
+        let read = |place| {
+            let state = heap.state(place)?;
+            Some((format::read(heap, place, key, self.seed)?, (place, state)))
         };
         match index.find(hash, read)? {
-            Some((_, Reading::Whole(there))) if age(&there) >= age(stored) => Ok(Some(place)),
-            Some((spot, _)) => {
+            Some((_, (Reading::Whole(there), _))) if there.age() >= stored.age() => {
+                Ok(Some((place, state)))
+            }
+            Some((spot, (_, there))) => {
                 index.replace(spot, place);
-                Ok(spot.place())
+                Ok(Some(there))
             }
             None => {
                 index.insert(hash, place, read)?;
@@ -230,6 +253,35 @@ impl Entrance {
         }
         self.fs.remove_directory(&self.root, directory)
     }
+}
+
+/// Sessions that ended shortly before the power was cut.
+#[derive(Default)]
+struct Ended {
+    /// Their last records, by key and birth.
+    lives: HashMap<(Key, u64), Age>,
+    cells: Vec<(Place, State)>,
+}
+
+impl Ended {
+    fn take_in(&mut self, heap: &Heap, place: Place, state: State, seed: u64) {
+        self.cells.push((place, state));
+        if let Some((key, Reading::Whole(stored))) = format::read_any(heap, place, seed) {
+            let last = self.lives.entry((key, stored.record.birth)).or_insert_with(|| stored.age());
+            *last = stored.age().max(*last);
+        }
+    }
+
+    /// Whether this record's session ended with or after it.
+    fn covers(&self, key: &Key, stored: &Stored) -> bool {
+        let last = self.lives.get(&(*key, stored.record.birth));
+        last.is_some_and(|last| stored.age() <= *last)
+    }
+}
+
+/// The cells of an extent and their states.
+fn cells(heap: &Heap, extent: Extent, class: Class) -> impl Iterator<Item = (Place, State)> {
+    extent.places(class).filter_map(|place| Some((place, heap.state(place)?)))
 }
 
 fn foreign(extent: Extent) -> io::Error {

@@ -13,7 +13,7 @@ use super::size::{Class, EXTENT, EXTENTS_MAX, Extent};
 use super::stash::Stash;
 use super::sweep::Cursor;
 use super::table::Hash;
-use super::word::{State, Use};
+use super::word::{Place, State, Use};
 use crate::access::Calling;
 use crate::error::{CommitError, IoError, OpenError, write_error};
 use crate::file::Durability;
@@ -107,47 +107,65 @@ impl Room {
         record: Record,
         payload: &[u8],
     ) -> Result<Option<Standing>, CommitError> {
+        if self.is_power() {
+            self.check_poison()?;
+        }
+        let previous = standing.previous();
+        let draft = Draft { key, record: &record, previous, payload };
+        let Some(new) = self.publish(draft, standing.sighting)? else { return Ok(None) };
+        if self.is_power() {
+            self.sync(key, new, standing)?;
+            self.free_all(&self.older(key, standing.stored.as_ref()));
+        }
+        if let Some(old) = standing.sighting {
+            self.inherit(old);
+        }
+        let stored = Stored { record, previous, payload: payload.to_vec() };
+        Ok(Some(Standing { stored: Some(stored), sighting: Some(new) }))
+    }
+
+    /// Puts a record into the index, if what stands still is what was seen. `None`: somebody was faster.
+    fn publish(
+        &self,
+        draft: Draft<'_>,
+        seen: Option<Sighting>,
+    ) -> Result<Option<Sighting>, CommitError> {
+        let Draft { key, record, payload, .. } = draft;
         let count = format::words(payload.len(), record.retired_until.is_some());
         let class = Class::for_words(count).filter(|_| payload.len() <= PAYLOAD_MAX);
         let (bytes, limit) = (payload.len(), PAYLOAD_MAX);
         let class = class.ok_or(CommitError::TooLarge { bytes, limit })?;
-        if self.is_power() {
-            self.check_poison()?;
-        }
         let cell = self.cell(class)?;
-        let previous = standing.previous();
-        let draft = Draft { key, record: &record, previous, payload };
         draft.write(&self.heap, cell.place, self.seed);
-        let put = match standing.sighting {
-            Some(Sighting { spot, .. }) => Ok(self.index.replace(spot, cell.place)),
+        let put = match seen {
+            Some(Sighting { spot, state }) => {
+                // So what is owned and nobody's was never in the index.
+                self.confirm(spot.place(), state);
+                Ok(self.index.replace(spot, cell.place))
+            }
             None => self.index.insert(hash_of(key), cell.place, |place| {
                 format::read(&self.heap, place, key, self.seed)
             }),
         };
-        let spot = match put {
-            Ok(Some(spot)) => spot,
+        match put {
+            Ok(Some(spot)) => {
+                self.heap.mark_live(cell);
+                Ok(Some(Sighting { spot, state: cell.state.live() }))
+            }
             refused => {
                 self.keep(class, cell);
-                return match refused {
-                    Err(error) => Err(write_error(self.io_error("change the index of", error))),
-                    _ => Ok(None),
-                };
-            }
-        };
-        self.heap.mark_live(cell);
-        if self.is_power() {
-            self.sync(&spot, cell, standing)?;
-            if self.end_previous(key, standing.stored.as_ref()) {
-                // The cell that led there must not be used again before that is on the medium.
-                self.flush_for_caller()?;
+                refused
+                    .map_err(|error| write_error(self.io_error("change the index of", error)))?;
+                Ok(None)
             }
         }
-        if let Some(Sighting { spot, state }) = standing.sighting {
-            self.inherit(spot, state);
+    }
+
+    /// Marks a record that was seen in the index as live; its writer may be dead, or stopped before that.
+    pub(super) fn confirm(&self, place: Option<Place>, state: State) {
+        if let (Some(place), Use::Owned(_)) = (place, state.usage()) {
+            self.heap.mark_live(Cell { place, state });
         }
-        let stored = Stored { record, previous, payload: payload.to_vec() };
-        let state = cell.state.live();
-        Ok(Some(Standing { stored: Some(stored), sighting: Some(Sighting { spot, state }) }))
     }
 
     /// The same without any consequence: a damaged record stays where it is.
@@ -198,30 +216,50 @@ impl Room {
         }
     }
 
-    /// Ends the session that `standing` saw, if it still is what stands. Whether it was.
+    /// Ends the session that `standing` saw, if it still is what stands. Whether it was. In `Power` it
+    /// is so on the medium before anybody can find it gone.
     pub(super) fn end(&self, key: &Key, standing: &Standing) -> Result<bool, CommitError> {
-        let Some(Sighting { spot, state }) = standing.sighting else { return Ok(true) };
-        let place = spot.place().filter(|_| self.is_power());
-        if let Some(place) = place {
+        let Some(seen) = standing.sighting else { return Ok(true) };
+        let mut older = Vec::new();
+        if let Some(place) = seen.spot.place().filter(|_| self.is_power()) {
             self.check_poison()?;
-            // The records before this one go first, or a power cut in the middle might leave one of them
-            // alone.
-            self.end_previous(key, standing.stored.as_ref());
+            older = self.older(key, standing.stored.as_ref());
+            self.heap.mark_ended(place, seen.state);
             self.flush_for_caller()?;
-            // Out of the next rebuild before it is out of the index: whoever finds it gone and syncs
-            // has it gone for good, even if this process is killed in between.
-            self.heap.doom(place, state, self.registry.me());
         }
-        let ended = self.index.end(spot);
-        if ended {
-            self.inherit(spot, state);
-            if place.is_some() {
-                self.flush_for_caller()?;
-            }
-        } else if let Some(place) = place {
-            self.heap.spare(place, state, self.registry.me());
+        let ended = self.index.end(seen.spot);
+        if ended && older.is_empty() {
+            self.inherit(seen);
+        } else if ended {
+            // The mark stays for the sweep: it must be on the medium as long as one of these may be.
+            self.free_all(&older);
         }
         Ok(ended)
+    }
+
+    /// Gives back a cell whose record is not in the index any more, or never was; whether nobody else
+    /// did.
+    pub(super) fn give_back(
+        &self,
+        key: &Key,
+        place: Place,
+        state: State,
+        reading: &Reading,
+    ) -> Result<bool, CommitError> {
+        if let Some((spot, (_, state))) = self.find(key)? {
+            self.confirm(spot.place(), state);
+        }
+        if self.is_power() && !matches!(state.usage(), Use::Owned(_)) {
+            let stored = if let Reading::Whole(stored) = reading { Some(stored) } else { None };
+            let older = self.older(key, stored);
+            // What stands now may not be synced yet, and then this is what a power cut must leave.
+            self.flush_for_caller()?;
+            self.free_all(&older);
+            if state.usage() == Use::Ended && !older.is_empty() {
+                self.flush_for_caller()?;
+            }
+        }
+        Ok(self.heap.free(place, state))
     }
 
     /// Syncs; a failure is the caller's.
@@ -229,39 +267,70 @@ impl Room {
         self.flush().map_err(CommitError::SyncFailed)
     }
 
-    /// Syncs a record that was put in the place of another, or puts that back.
-    fn sync(&self, spot: &Spot, cell: Cell, before: &Standing) -> Result<(), CommitError> {
+    /// Syncs a new record, or withdraws it: what was there `before` stands again, as a copy, for the
+    /// cell that left the index may be anybody's.
+    fn sync(&self, key: &Key, mut new: Sighting, before: &Standing) -> Result<(), CommitError> {
         let Err(error) = self.flush() else { return Ok(()) };
-        // Whoever has committed on it since cannot have synced either.
-        let withdrawn = match before.sighting.and_then(|before| before.spot.place()) {
-            Some(place) => self.index.replace(*spot, place).is_some(),
-            None => self.index.end(*spot),
-        };
-        if withdrawn {
-            // A part of it may be on the medium.
-            self.heap.free(cell.place, cell.state.live());
+        loop {
+            let withdrawn = match &before.stored {
+                Some(Stored { record, payload, .. }) => {
+                    let draft = Draft { key, record, previous: before.previous(), payload };
+                    matches!(self.publish(draft, Some(new)), Ok(Some(_)))
+                }
+                None => {
+                    if let Some(place) = new.spot.place() {
+                        self.heap.mark_ended(place, new.state);
+                    }
+                    self.index.end(new.spot)
+                }
+            };
+            if withdrawn {
+                // A part of it may be on the medium; owned, it is nothing to a rebuild.
+                self.inherit(new);
+                return Err(CommitError::SyncFailed(error));
+            }
+            match self.find(key) {
+                // It was moved with its table.
+                Ok(Some((spot, (_, state))))
+                    if spot != new.spot
+                        && spot.place() == new.spot.place()
+                        && state.count() == new.state.count() =>
+                {
+                    new.spot = spot;
+                }
+                _ => return Err(CommitError::Unsynced(error)),
+            }
         }
-        Err(CommitError::SyncFailed(error))
     }
 
-    /// In `Power`: gives back the cells of the records before this one, should those that replaced them
-    /// have been killed before they could. Else a power cut might raise them. Whether there were any.
+    /// In `Power`: the cells of the records before this one that nobody has given back yet, the latest
+    /// first: those that put something in their place may have been killed, or are about to do it.
     ///
-    /// This record must be on the medium, or about to end.
-    fn end_previous(&self, key: &Key, stored: Option<&Stored>) -> bool {
-        let mut previous = stored.and_then(|stored| stored.previous);
-        let mut ended = Vec::new();
-        while let Some(Previous { place, count }) = previous {
+    /// They may be given back when this record is on the medium, and its own cell not before they are
+    /// given back there, or a power cut might raise them.
+    fn older(&self, key: &Key, stored: Option<&Stored>) -> Vec<(Place, State)> {
+        let mut older = Vec::new();
+        let mut next = stored.and_then(|stored| Some((stored.previous?, stored.age())));
+        while let Some((Previous { place, count }, age)) = next {
             let is = |state: &State| state.count() == count && state.usage() != Use::Free;
             let Some(state) = self.heap.state(place).filter(is) else { break };
-            previous = match format::read(&self.heap, place, key, self.seed) {
-                Some(Reading::Whole(stored)) => stored.previous,
-                _ => None,
-            };
-            ended.push((place, state));
+            // After a power cut the cell may be in the same use for something else.
+            let read = format::read(&self.heap, place, key, self.seed);
+            let Some(Reading::Whole(stored)) = read else { break };
+            if stored.age() > age || older.contains(&(place, state)) {
+                break;
+            }
+            older.push((place, state));
+            next = stored.previous.map(|previous| (previous, stored.age()));
         }
-        // The oldest first, so that the chain to those that are left stays whole.
-        ended.iter().rev().filter(|(place, state)| self.heap.free(*place, *state)).count() > 0
+        older
+    }
+
+    /// Gives such cells back; the oldest first, so that the way to those that are left stays whole.
+    fn free_all(&self, older: &[(Place, State)]) {
+        for (place, state) in older.iter().rev() {
+            self.heap.free(*place, *state);
+        }
     }
 
     fn flush(&self) -> Result<(), IoError> {
@@ -352,9 +421,9 @@ impl Room {
     }
 
     /// Takes over the cell of a record that this handle took out of the index.
-    fn inherit(&self, spot: Spot, seen: State) {
+    fn inherit(&self, Sighting { spot, state }: Sighting) {
         let cell =
-            spot.place().and_then(|place| self.heap.inherit(place, seen, self.registry.me()));
+            spot.place().and_then(|place| self.heap.inherit(place, state, self.registry.me()));
         if let Some(cell) = cell {
             match self.heap.class_of(Extent::of(cell.place)) {
                 Some(class) => self.keep(class, cell),

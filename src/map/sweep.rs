@@ -80,7 +80,7 @@ impl Room {
     fn is_settled(&self, state: State) -> Result<bool, OpenError> {
         match state.usage() {
             Use::Free => Ok(false),
-            Use::Live => Ok(true),
+            Use::Live | Use::Ended => Ok(true),
             Use::Owned(owner) => {
                 let is_gone = self.registry.is_gone(owner);
                 Ok(is_gone.map_err(|error| self.io_error("look for the owners of", error))?)
@@ -108,10 +108,11 @@ impl Room {
             return Ok(Verdict::Nothing);
         };
         if !self.is_indexed(place, &key)? {
-            let freed = self.heap.free(place, state);
-            return Ok(if freed { Verdict::Removed } else { Verdict::Nothing });
+            let freed = self.give_back(&key, place, state, &reading);
+            return Ok(if freed.unwrap_or(false) { Verdict::Removed } else { Verdict::Nothing });
         }
         let now = self.clock.now();
+        self.confirm(Some(place), state);
         match reading {
             // Whoever opens it is told, and it goes to the quarantine.
             Reading::Damaged => Ok(Verdict::Kept),

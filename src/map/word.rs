@@ -80,7 +80,7 @@ pub(super) const PLACE_MAX: Place = (1 << 28) - 1;
 /// | bits | meaning |
 /// |---|---|
 /// | 32-63 | use: one more each time the cell is given back or passed on |
-/// | 30-31 | free, owned, live |
+/// | 30-31 | free, owned, live, ended |
 /// | 0-29 | the owner, while it is owned |
 ///
 /// Whoever ends a use does it by compare-and-swap from the value it saw while the record was in the
@@ -100,6 +100,9 @@ pub(super) enum Use {
     Owned(Owner),
     /// Its record was put into the index.
     Live,
+    /// Its session ends, in `Power`: a rebuild takes neither this record nor one before it. It may be in
+    /// the index still.
+    Ended,
 }
 
 impl State {
@@ -107,6 +110,7 @@ impl State {
         match self.0 >> 30 & 3 {
             1 => Use::Owned(Owner(u32::try_from(self.0 & OWNER_MASK).unwrap_or(0))),
             2 => Use::Live,
+            3 => Use::Ended,
             _ => Use::Free,
         }
     }
@@ -121,9 +125,9 @@ impl State {
         Self((self.0 & COUNT_MASK) | 2 << 30)
     }
 
-    /// The same use, in the index but not for a rebuild: `owner` is about to end it.
-    pub(super) fn doomed(self, owner: Owner) -> Self {
-        Self((self.0 & COUNT_MASK) | 1 << 30 | u64::from(owner.0))
+    /// The same use, of a session that ends.
+    pub(super) const fn ended(self) -> Self {
+        Self((self.0 & COUNT_MASK) | 3 << 30)
     }
 
     /// The next use, for anybody.
@@ -177,7 +181,8 @@ mod tests {
         let owned = new.next_owned(owner);
         assert_eq!(owned.usage(), Use::Owned(owner));
         assert_eq!(owned.live().usage(), Use::Live);
-        assert_eq!(owned.live().count(), owned.count());
+        assert_eq!(owned.live().ended().usage(), Use::Ended);
+        assert_eq!([owned.live().count(), owned.ended().count()], [owned.count(); 2]);
         let freed = owned.live().next_free();
         assert_eq!((freed.usage(), freed.count()), (Use::Free, owned.count() + 1));
         assert_eq!(State(u64::MAX).next_free().count(), 0, "it comes round");
