@@ -31,12 +31,24 @@ type States = BTreeMap<Key, BTreeSet<State>>;
 type Plant = Box<dyn Fn(&Call<'_>) -> Answer + Send + Sync>;
 
 const PAGE: usize = 4_096;
+/// Bytes of a payload of several pages, and of one that shares its page with others.
+const LARGE: usize = 9_000;
+const SMALL: usize = 90;
 
 /// The disk below a store, and what is known of its sessions.
 struct Disk {
     root: PathBuf,
     plant: Option<Plant>,
+    stop: Option<Stop>,
+    syncs: AtomicUsize,
     log: Mutex<Log>,
+}
+
+/// A process that goes on no more, as far as the file system is concerned, from the n-th sync of the heap on.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    Before(usize),
+    After(usize),
 }
 
 #[derive(Default)]
@@ -64,7 +76,14 @@ struct Cut {
 impl Disk {
     fn new(root: &Path, plant: Option<Plant>) -> Arc<Self> {
         let log = Log { durable: heap_in(root), ..Log::default() };
-        Arc::new(Self { root: root.to_owned(), plant, log: Mutex::new(log) })
+        let (root, syncs) = (root.to_owned(), AtomicUsize::new(0));
+        Arc::new(Self { root, plant, stop: None, syncs, log: Mutex::new(log) })
+    }
+
+    fn stopping(root: &Path, stop: Stop) -> Arc<Self> {
+        let mut disk = Self::new(root, None);
+        Arc::get_mut(&mut disk).unwrap().stop = Some(stop);
+        disk
     }
 
     fn store(self: &Arc<Self>, durability: Durability) -> MapStore {
@@ -133,6 +152,10 @@ impl Tap for Disk {
     fn before(&self, call: &Call<'_>) -> Answer {
         if call.method == Method::Sync && is_heap(call) {
             self.look();
+            let sync = self.syncs.fetch_add(1, Ordering::Relaxed) + 1;
+            if self.stop.is_some_and(|stop| matches!(stop, Stop::Before(nth) if nth == sync)) {
+                std::panic::panic_any("stopped");
+            }
         }
         self.plant.as_ref().map_or(Answer::Pass, |plant| plant(call))
     }
@@ -143,6 +166,11 @@ impl Tap for Disk {
             let mut log = self.log.lock();
             log.durable = log.since.pop().or(log.durable.take());
             log.since.clear();
+            drop(log);
+            let sync = self.syncs.load(Ordering::Relaxed);
+            if self.stop.is_some_and(|stop| matches!(stop, Stop::After(nth) if nth == sync)) {
+                std::panic::panic_any("stopped");
+            }
         }
     }
 }
@@ -221,7 +249,8 @@ enum Due {
     Process,
 }
 
-/// Judges what one cut left. Then logs every session out, and cuts again.
+/// Judges what one cut left, and what another one leaves while the store is opened. Then logs every
+/// session out, beside others that come and stay, and cuts once more.
 fn judge(cut: &Cut, luck: Luck, description: &[u8], due: Due) -> Result<(), String> {
     let directory = rig::directory();
     let root = directory.path();
@@ -229,13 +258,19 @@ fn judge(cut: &Cut, luck: Luck, description: &[u8], due: Due) -> Result<(), Stri
     let disk = Disk::new(root, None);
     let store = MapStore::builder(root).file_system(Tapped(Arc::clone(&disk))).open();
     let store = store.map_err(|error| error.to_string())?;
+    disk.look();
+    let again = disk.log.lock().cuts.clone();
     let states = if due == Due::Power { &cut.may } else { &cut.history };
-    for (key, may) in states {
-        let seen = read(&store, key, Access::Snapshot).map_err(|error| error.to_string())?;
-        if !may.contains(&seen) && (due == Due::Power || seen.is_some()) {
-            return Err(format!("{key} is {}, due is {}", short(&seen), shorts(may)));
+    let check = |store: &MapStore| {
+        for (key, may) in states {
+            let seen = read(store, key, Access::Snapshot).map_err(|error| error.to_string())?;
+            if !may.contains(&seen) && (due == Due::Power || seen.is_some()) {
+                return Err(format!("{key} is {}, due is {}", short(&seen), shorts(may)));
+            }
         }
-    }
+        Ok(())
+    };
+    check(&store)?;
     let census = census(&store);
     if let Some(wrong) = census.wrong.first() {
         return Err(wrong.clone());
@@ -246,8 +281,17 @@ fn judge(cut: &Cut, luck: Luck, description: &[u8], due: Due) -> Result<(), Stri
     if due == Due::Process {
         return Ok(());
     }
+    let seed = if let Luck::Some(seed) = luck { seed } else { 0 };
+    let second = &again[usize::try_from(seed).unwrap() % again.len()];
+    reopen(second, Luck::Some(seed), description, |store| {
+        check(store).map_err(|lost| format!("cut again while it was opened: {lost}"))
+    })?;
+    let newcomers = |number: usize| [key(&format!("new {number}")), key(&format!("late {number}"))];
+    let come = |key: Key| rig::put(&store, &key, &payload("new", 1, LARGE));
     // Some are logged out as they are, others after one more commit.
     for (number, key) in states.keys().enumerate() {
+        let [new, late] = newcomers(number);
+        come(new);
         let mut hold = open(&store, key, Access::Optimistic).map_err(|error| error.to_string())?;
         if hold.record().is_none() {
             continue;
@@ -257,21 +301,47 @@ fn judge(cut: &Cut, luck: Luck, description: &[u8], due: Due) -> Result<(), Stri
             hold = open(&store, key, Access::Optimistic).map_err(|error| error.to_string())?;
         }
         destroy(&mut hold).map_err(|error| error.to_string())?;
+        come(late);
     }
     disk.look();
     let last = disk.log.lock().cuts.pop().unwrap();
-    for luck in [Luck::None, Luck::All] {
-        let directory = rig::directory();
-        last.build(luck, description, directory.path());
-        let store = MapStore::open(directory.path()).map_err(|error| error.to_string())?;
-        for key in states.keys() {
-            let seen = read(&store, key, Access::Snapshot).map_err(|error| error.to_string())?;
-            if seen.is_some() {
-                return Err(format!("{key} was logged out and came back as {}", short(&seen)));
+    let stayed: Vec<Key> = (0..states.len())
+        .flat_map(newcomers)
+        .filter(|key| read(&store, key, Access::Snapshot).unwrap().is_some())
+        .collect();
+    if stayed.len() < states.len() {
+        return Err("a new session is gone".to_owned());
+    }
+    for luck in [Luck::None, Luck::All, Luck::Some(seed)] {
+        reopen(&last, luck, description, |store| {
+            for key in states.keys() {
+                let seen = read(store, key, Access::Snapshot).map_err(|error| error.to_string())?;
+                if seen.is_some() {
+                    return Err(format!("{key} was logged out and came back as {}", short(&seen)));
+                }
             }
-        }
+            for key in &stayed {
+                let seen = read(store, key, Access::Snapshot).map_err(|error| error.to_string())?;
+                if seen != Some(payload("new", 1, LARGE)) {
+                    return Err(format!("{key} was new and is {}", short(&seen)));
+                }
+            }
+            Ok(())
+        })?;
     }
     Ok(())
+}
+
+/// Opens what a cut left in a directory of its own.
+fn reopen(
+    cut: &Cut,
+    luck: Luck,
+    description: &[u8],
+    check: impl FnOnce(&MapStore) -> Result<(), String>,
+) -> Result<(), String> {
+    let directory = rig::directory();
+    cut.build(luck, description, directory.path());
+    check(&MapStore::open(directory.path()).map_err(|error| error.to_string())?)
 }
 
 fn short(state: &State) -> String {
@@ -287,11 +357,16 @@ fn shorts(states: &BTreeSet<State>) -> String {
     states.iter().map(short).collect::<Vec<_>>().join(" or ")
 }
 
+/// How many times as much as usual is asked for.
+fn times() -> usize {
+    let times = std::env::var("CLOAKROOM_CUTS").ok().and_then(|times| times.parse().ok());
+    times.unwrap_or(1)
+}
+
 /// Judges so many disks out of all that the cuts of a record can leave, or
 /// `CLOAKROOM_CUTS` times as many. How many there were.
 fn cut_everywhere(disk: &Disk, disks: usize, due: Due) -> Result<usize, String> {
-    let times = std::env::var("CLOAKROOM_CUTS").ok().and_then(|times| times.parse().ok());
-    let disks = disks * times.unwrap_or(1_usize);
+    let disks = disks * times();
     let description = fs::read(disk.root.join("store.toml")).unwrap();
     let cuts = std::mem::take(&mut disk.log.lock().cuts);
     for number in 0..disks {
@@ -324,10 +399,14 @@ fn payload(id: &str, version: u32, length: usize) -> Vec<u8> {
 
 impl Bench {
     fn new(durability: Durability, plant: Option<Plant>) -> Self {
+        Self::on(durability, |root| Disk::new(root, plant))
+    }
+
+    fn on(durability: Durability, disk: impl FnOnce(&Path) -> Arc<Disk>) -> Self {
         let directory = rig::directory();
         let root = directory.path().join("sessions");
         fs::create_dir(&root).unwrap();
-        let disk = Disk::new(&root, plant);
+        let disk = disk(&root);
         let store = disk.store(durability);
         Self { disk, store, durability, _directory: directory }
     }
@@ -352,7 +431,7 @@ impl Bench {
     }
 
     fn renew(&self, old: &str, new: &str, grace: Duration) -> Result<(), CommitError> {
-        let (old, new_key, renewed) = (key(old), key(new), payload(new, 1, 700));
+        let (old, new_key, renewed) = (key(old), key(new), payload(new, 1, SMALL));
         let mut hold = open(&self.store, &old, Access::Optimistic)?;
         let before = hold.payload().to_vec();
         let states =
@@ -361,25 +440,25 @@ impl Bench {
     }
 
     fn workload(&mut self) -> Result<(), CommitError> {
-        for (version, length) in [(1, 100), (2, 9_000), (3, 9_000), (4, 50)] {
+        for (version, length) in [(1, SMALL), (2, LARGE), (3, LARGE), (4, SMALL)] {
             self.commit("a", version, length)?;
-            self.commit("b", version, 5_000)?;
+            self.commit("b", version, LARGE)?;
         }
         self.another();
-        self.commit("a", 5, 9_000)?;
-        self.commit("c", 1, 9_000)?;
+        self.commit("a", 5, LARGE)?;
+        self.commit("c", 1, LARGE)?;
         self.destroy("b")?;
-        self.commit("d", 1, 5_000)?;
-        self.commit("b", 5, 5_000)?;
+        self.commit("d", 1, LARGE)?;
+        self.commit("b", 5, LARGE)?;
         self.renew("a", "e", Duration::ZERO)?;
-        self.commit("e", 2, 9_000)?;
+        self.commit("e", 2, LARGE)?;
         self.renew("c", "f", Duration::from_secs(600))?;
         self.destroy("f")?;
-        self.commit("d", 2, 5_000)?;
+        self.commit("d", 2, LARGE)?;
         self.destroy("d")?;
         self.destroy("b")?;
         rig::sweep(&self.store)?;
-        self.commit("e", 3, 100)
+        self.commit("e", 3, SMALL)
     }
 }
 
@@ -399,48 +478,71 @@ fn in_process_each_session_is_one_of_its_versions_or_absent() {
     println!("{disks} disks");
 }
 
-/// Stops for ever, as far as the file system is concerned, before the n-th sync of the heap.
-fn stops_before_sync(nth: usize) -> Plant {
-    let syncs = AtomicUsize::new(0);
-    Box::new(move |call| {
-        if call.method == Method::Sync
-            && is_heap(call)
-            && syncs.fetch_add(1, Ordering::Relaxed) + 1 == nth
-        {
-            std::panic::panic_any("stopped");
-        }
-        Answer::Pass
-    })
+/// What others do first when a process was stopped.
+#[derive(Clone, Copy, Debug)]
+struct Others {
+    sweep: bool,
+    commit: bool,
 }
 
-/// A process is stopped or killed between its publication and its sync, at any point of the workload;
-/// another one builds on what it finds in the page cache.
+/// A process is stopped or killed before or after any of its syncs; others build on what they find in the
+/// page cache.
 #[test]
 fn what_builds_on_a_commit_that_was_never_synced_survives_a_power_cut() {
     let mut stops = 0;
     for nth in 1.. {
-        let mut bench = Bench::new(Durability::Power, Some(stops_before_sync(nth)));
-        if catch_unwind(AssertUnwindSafe(|| bench.workload())).is_ok() {
-            break;
-        }
-        stops += 1;
-        bench.disk.look();
-        bench.another();
-        for version in 10..13 {
-            // The neighbours take the space that gets free.
-            for id in ["a", "y", "b", "z", "d", "e"] {
-                bench
-                    .commit(id, version, 9_000 - 4_000 * usize::from(id == "b" || id == "d"))
-                    .unwrap();
+        let mut reached = 0;
+        for stop in [Stop::Before(nth), Stop::After(nth)] {
+            for others in 0..4 {
+                if others == (nth + 2) % 4 || times() > 1 {
+                    let others = Others { sweep: others % 2 == 0, commit: others / 2 == 0 };
+                    reached += usize::from(build_on(stop, others));
+                }
             }
         }
-        for id in ["a", "b", "d", "e"] {
-            bench.destroy(id).unwrap();
+        if reached == 0 {
+            break;
         }
-        cut_everywhere(&bench.disk, 4, Due::Power)
-            .unwrap_or_else(|lost| panic!("stopped before sync {nth}: {lost}"));
+        stops += reached;
     }
-    assert!(stops > 20, "{stops}");
+    println!("{stops} stops");
+    assert!(stops > 40, "{stops}");
+}
+
+/// Whether the process came so far.
+fn build_on(stop: Stop, others: Others) -> bool {
+    let mut bench = Bench::on(Durability::Power, |root| Disk::stopping(root, stop));
+    if catch_unwind(AssertUnwindSafe(|| bench.workload())).is_ok() {
+        return false;
+    }
+    bench.disk.look();
+    bench.another();
+    if others.sweep {
+        rig::sweep(&bench.store).unwrap();
+    }
+    // The neighbours take the space that gets free.
+    let neighbours = |version| {
+        for (id, length) in [("w", SMALL), ("x", LARGE), ("y", LARGE), ("z", SMALL)] {
+            bench.commit(id, version, length).unwrap();
+        }
+    };
+    neighbours(10);
+    if others.commit {
+        for version in 10..13 {
+            for id in ["a", "b", "d", "e"] {
+                let length = if id == "b" { SMALL } else { LARGE };
+                bench.commit(id, version, length).unwrap();
+            }
+            neighbours(version + 1);
+        }
+    }
+    for id in ["a", "b", "d", "e"] {
+        bench.destroy(id).unwrap();
+    }
+    neighbours(20);
+    cut_everywhere(&bench.disk, 4, Due::Power)
+        .unwrap_or_else(|lost| panic!("{stop:?}, {others:?}: {lost}"));
+    true
 }
 
 /// One sync fails: its commit is withdrawn, and the handle says no more.
@@ -467,8 +569,8 @@ fn a_failed_sync_and_a_power_cut_lose_nothing_acknowledged() {
         assert!(matches!(error, CommitError::Poisoned), "{error}");
         bench.another();
         for id in ["a", "b", "d", "z"] {
-            bench.commit(id, 20, 9_000).unwrap();
-            bench.commit(id, 21, 9_000).unwrap();
+            bench.commit(id, 20, LARGE).unwrap();
+            bench.commit(id, 21, LARGE).unwrap();
         }
         bench.destroy("a").unwrap();
         bench.destroy("b").unwrap();
