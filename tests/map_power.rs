@@ -370,8 +370,8 @@ fn cut_everywhere(disk: &Disk, disks: usize, due: Due) -> Result<usize, String> 
     let description = fs::read(disk.root.join("store.toml")).unwrap();
     let cuts = std::mem::take(&mut disk.log.lock().cuts);
     for number in 0..disks {
-        // Each cut in turn, with other luck each time around.
-        let cut = number * cuts.len() / disks.min(cuts.len()) % cuts.len();
+        // Each cut in turn, from the last one on, with other luck each time around.
+        let cut = cuts.len() - 1 - number * cuts.len() / disks.min(cuts.len()) % cuts.len();
         let luck = match number % 5 {
             0 if number % 2 == 0 => Luck::None,
             0 => Luck::All,

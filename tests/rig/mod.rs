@@ -2,7 +2,12 @@
 //! system, processes of their own, and the few system calls that have no safe wrapper.
 
 #![allow(dead_code, reason = "each test file uses a part of the rig")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 pub mod child;
 pub mod disk;
@@ -10,6 +15,7 @@ pub mod golden;
 pub mod map;
 pub mod sys;
 pub mod tap;
+pub mod worker;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
