@@ -394,6 +394,56 @@ fn files_of_another_store_show_nobody_elses_data() {
     });
 }
 
+/// Two files of one store in each other's place, and two parts of its heap.
+#[test]
+fn what_was_swapped_shows_nobody_elses_data() {
+    child::alone("what_was_swapped_shows_nobody_elses_data", || {
+        let golden = Golden::new();
+        for swapped in [
+            ["heap", "index.1"],
+            ["heap", "control"],
+            ["control", "index.1"],
+            ["heap", "store.toml"],
+        ] {
+            let [one, other] = swapped.map(|file| golden.root.join(golden.name_of(file)));
+            let between = golden.directory.path().join("between");
+            for rebuild in [false, true] {
+                golden.restore();
+                fs::rename(&one, &between).unwrap();
+                fs::rename(&other, &one).unwrap();
+                fs::rename(&between, &other).unwrap();
+                if rebuild {
+                    reboot(&golden.root);
+                }
+                let outcome = golden.judge().unwrap_or_else(|error| panic!("{swapped:?}: {error}"));
+                let told = outcome.unopened == 1 || rebuild && outcome.right == SESSIONS;
+                assert!(told, "{swapped:?}, rebuild: {rebuild}: {outcome:?}");
+            }
+        }
+        let (_, heap) = &golden.files[&golden.name_of("heap")];
+        let part = |at: usize, length: usize| heap[at..at + length].to_vec();
+        let mut random = Random(11);
+        // Units, pages, extents.
+        for (length, rounds) in [(128, 12), (PAGE, 8), (2 << 20, 2)] {
+            let count = (heap.len() / length) as u64;
+            for _ in 0..rounds {
+                let [one, other] =
+                    [(); 2].map(|()| usize::try_from(random.below(count)).unwrap() * length);
+                for rebuild in [false, true] {
+                    golden.restore();
+                    golden.damage("heap", one as u64, &part(other, length));
+                    golden.damage("heap", other as u64, &part(one, length));
+                    if rebuild {
+                        reboot(&golden.root);
+                    }
+                    let judged = golden.judge();
+                    judged.unwrap_or_else(|e| panic!("{length} at {one} and {other}: {e}"));
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn files_of_a_newer_format_and_of_no_format_are_told_at_the_open() {
     child::alone("files_of_a_newer_format_and_of_no_format_are_told_at_the_open", || {

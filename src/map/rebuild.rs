@@ -113,6 +113,11 @@ impl Entrance {
             let length = u64::from(extents) * EXTENT;
             self.fs.allocate(heap.cells().file(), 0, length)?;
         }
+        // A power cut may have left a part of one more, and nothing in it; a foreign file is not that.
+        let rest = Extent(extents);
+        if length > u64::from(extents) * EXTENT && heap.is_foreign(rest, self.seed) {
+            return Err(foreign(rest));
+        }
         control.raise(Word::Extents, u64::from(extents));
         let mut live: u64 = 0;
         let mut ended = Ended::default();
