@@ -14,8 +14,8 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cloakroom::blocking::wait;
@@ -663,6 +663,32 @@ fn a_failed_sync_says_what_became_of_the_session() {
         let census = census(&others);
         assert_eq!((census.leftovers, census.wrong), (0, Vec::new()), "deed {number}");
     }
+}
+
+/// A birth that was seen and then withdrawn is gone when a destroy of it says so.
+#[test]
+fn a_withdrawn_birth_that_was_logged_out_stays_away() {
+    let others = Arc::new(OnceLock::<MapStore>::new());
+    let seen = Arc::new(Mutex::new(None));
+    let (theirs, sees, syncs) = (Arc::clone(&others), Arc::clone(&seen), AtomicUsize::new(0));
+    let plant: Plant = Box::new(move |call| {
+        let is_first = call.method == Method::Sync
+            && is_heap(call)
+            && syncs.fetch_add(1, Ordering::Relaxed) == 0;
+        if !is_first {
+            return Answer::Pass;
+        }
+        *sees.lock() = open(theirs.get().unwrap(), &key("a"), Access::Optimistic).ok();
+        Answer::Fail(libc::EIO)
+    });
+    let bench = Bench::new(Durability::Power, Some(plant));
+    others.get_or_init(|| bench.disk.store(Durability::Power));
+    let refused = bench.commit("a", 1, SMALL).unwrap_err();
+    assert!(matches!(refused, CommitError::SyncFailed(_)), "{refused}");
+    let mut hold = seen.lock().take().unwrap();
+    assert!(hold.record().is_some());
+    bench.disk.deed(&[(key("a"), None)], || destroy(&mut hold)).unwrap();
+    cut_everywhere(&bench.disk, 20, Due::Power).unwrap();
 }
 
 /// The controls: a store that does not sync, or not always, loses something, and the rig sees it.

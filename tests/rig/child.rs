@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::WATCHDOG;
 
@@ -86,10 +86,10 @@ pub fn finish(mut child: Child) -> String {
         });
         let since = Instant::now();
         while child.try_wait().unwrap().is_none() {
-            if since.elapsed() > WATCHDOG {
+            if since.elapsed() > patience() {
                 let _ = child.kill();
             }
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::sleep(Duration::from_millis(1));
         }
         // A stopped grandchild of a test that failed would keep the pipes open for ever.
         super::sys::end_group(child.id());
@@ -99,6 +99,13 @@ pub fn finish(mut child: Child) -> String {
     let text = format!("{}{}", String::from_utf8_lossy(&out), String::from_utf8_lossy(&err));
     assert!(status.success(), "the child process ended with {status}:\n{text}");
     text
+}
+
+/// How long a process may take. Where more than usual is asked for, nobody knows.
+fn patience() -> Duration {
+    let asked = ["CLOAKROOM_KILLS", "CLOAKROOM_CUTS", "CLOAKROOM_FLIPS"];
+    let is_asked = asked.iter().any(|name| std::env::var_os(name).is_some());
+    if is_asked { WATCHDOG * 60 } else { WATCHDOG }
 }
 
 pub fn is_root() -> bool {
