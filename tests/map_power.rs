@@ -16,14 +16,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use cloakroom::blocking::wait;
-use cloakroom::{Access, CommitError, Durability, Hold as _, Key, MapStore};
+use cloakroom::{Access, CommitError, Durability, Hold as _, Key, Lifetime, MapStore, Terms};
 use parking_lot::Mutex;
 use rig::map::{MapHeld, census};
 use rig::tap::{Answer, Call, Method, Tap, Tapped};
-use rig::{Random, commit, destroy, key, open, read, renew};
+use rig::{Random, SetClock, commit, destroy, key, open, read, renew};
 
 type State = Option<Vec<u8>>;
 type States = BTreeMap<Key, BTreeSet<State>>;
@@ -39,7 +39,7 @@ const SMALL: usize = 90;
 struct Disk {
     root: PathBuf,
     plant: Option<Plant>,
-    stop: Option<Stop>,
+    stop: Mutex<Option<Stop>>,
     syncs: AtomicUsize,
     log: Mutex<Log>,
 }
@@ -77,13 +77,14 @@ impl Disk {
     fn new(root: &Path, plant: Option<Plant>) -> Arc<Self> {
         let log = Log { durable: heap_in(root), ..Log::default() };
         let (root, syncs) = (root.to_owned(), AtomicUsize::new(0));
-        Arc::new(Self { root, plant, stop: None, syncs, log: Mutex::new(log) })
+        Arc::new(Self { root, plant, stop: Mutex::default(), syncs, log: Mutex::new(log) })
     }
 
-    fn stopping(root: &Path, stop: Stop) -> Arc<Self> {
-        let mut disk = Self::new(root, None);
-        Arc::get_mut(&mut disk).unwrap().stop = Some(stop);
-        disk
+    /// Goes on no more from there, if it comes there.
+    fn stop(&self, is_there: impl FnOnce(Stop) -> bool) {
+        if self.stop.lock().is_some_and(is_there) {
+            std::panic::panic_any("stopped");
+        }
     }
 
     fn store(self: &Arc<Self>, durability: Durability) -> MapStore {
@@ -153,9 +154,7 @@ impl Tap for Disk {
         if call.method == Method::Sync && is_heap(call) {
             self.look();
             let sync = self.syncs.fetch_add(1, Ordering::Relaxed) + 1;
-            if self.stop.is_some_and(|stop| matches!(stop, Stop::Before(nth) if nth == sync)) {
-                std::panic::panic_any("stopped");
-            }
+            self.stop(|stop| matches!(stop, Stop::Before(nth) if nth == sync));
         }
         self.plant.as_ref().map_or(Answer::Pass, |plant| plant(call))
     }
@@ -168,9 +167,7 @@ impl Tap for Disk {
             log.since.clear();
             drop(log);
             let sync = self.syncs.load(Ordering::Relaxed);
-            if self.stop.is_some_and(|stop| matches!(stop, Stop::After(nth) if nth == sync)) {
-                std::panic::panic_any("stopped");
-            }
+            self.stop(|stop| matches!(stop, Stop::After(nth) if nth == sync));
         }
     }
 }
@@ -399,14 +396,10 @@ fn payload(id: &str, version: u32, length: usize) -> Vec<u8> {
 
 impl Bench {
     fn new(durability: Durability, plant: Option<Plant>) -> Self {
-        Self::on(durability, |root| Disk::new(root, plant))
-    }
-
-    fn on(durability: Durability, disk: impl FnOnce(&Path) -> Arc<Disk>) -> Self {
         let directory = rig::directory();
         let root = directory.path().join("sessions");
         fs::create_dir(&root).unwrap();
-        let disk = disk(&root);
+        let disk = Disk::new(&root, plant);
         let store = disk.store(durability);
         Self { disk, store, durability, _directory: directory }
     }
@@ -511,7 +504,8 @@ fn what_builds_on_a_commit_that_was_never_synced_survives_a_power_cut() {
 
 /// Whether the process came so far.
 fn build_on(stop: Stop, others: Others) -> bool {
-    let mut bench = Bench::on(Durability::Power, |root| Disk::stopping(root, stop));
+    let mut bench = Bench::new(Durability::Power, None);
+    *bench.disk.stop.lock() = Some(stop);
     if catch_unwind(AssertUnwindSafe(|| bench.workload())).is_ok() {
         return false;
     }
@@ -543,6 +537,39 @@ fn build_on(stop: Stop, others: Others) -> bool {
     cut_everywhere(&bench.disk, 4, Due::Power)
         .unwrap_or_else(|lost| panic!("{stop:?}, {others:?}: {lost}"));
     true
+}
+
+/// The same of one session, step by step: after each of the last ones many cuts.
+#[test]
+fn no_version_before_comes_up_though_its_successors_were_stopped() {
+    for stops in 1..=2 {
+        for steps in ["destroy", "commit destroy", "sweep", "sweep destroy", "commit sweep destroy"]
+        {
+            let mut bench = Bench::new(Durability::Power, None);
+            bench.commit("w", 1, LARGE).unwrap();
+            bench.commit("a", 1, LARGE).unwrap();
+            for stop in 1..=stops {
+                let next = bench.disk.syncs.load(Ordering::Relaxed) + 1;
+                *bench.disk.stop.lock() = Some(Stop::Before(next));
+                let commit = AssertUnwindSafe(|| bench.commit("a", 1 + stop, LARGE));
+                assert!(catch_unwind(commit).is_err());
+                *bench.disk.stop.lock() = None;
+                bench.disk.look();
+                bench.another();
+            }
+            for step in steps.split(' ') {
+                bench.disk.log.lock().cuts.clear();
+                match step {
+                    "destroy" => bench.destroy("a").unwrap(),
+                    "commit" => bench.commit("a", 9, LARGE).unwrap(),
+                    _ => drop(rig::sweep(&bench.store).unwrap()),
+                }
+                bench.commit("w", 2, LARGE).unwrap();
+                cut_everywhere(&bench.disk, 8, Due::Power)
+                    .unwrap_or_else(|lost| panic!("{stops} stops, {step} of {steps}: {lost}"));
+            }
+        }
+    }
 }
 
 /// One sync fails: its commit is withdrawn, and the handle says no more.
@@ -663,6 +690,38 @@ fn a_failed_sync_says_what_became_of_the_session() {
         let census = census(&others);
         assert_eq!((census.leftovers, census.wrong), (0, Vec::new()), "deed {number}");
     }
+}
+
+/// A sweep ends many expired sessions with one sync, and none of them comes back as a version before it
+/// that would still be alive.
+#[test]
+fn a_sweep_syncs_once_for_many_sessions_and_raises_no_version_before() {
+    let mut bench = Bench::new(Durability::Power, None);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let clock = SetClock::at(u64::try_from(now.as_millis()).unwrap() - 60_000);
+    let fs = Tapped(Arc::clone(&bench.disk));
+    let builder = MapStore::builder(&bench.disk.root).clock(clock.clone());
+    bench.store = builder.file_system(fs).open().unwrap();
+    let names: Vec<String> = (0..40).map(|number| format!("session {number}")).collect();
+    let short = Lifetime { idle: Some(Duration::from_secs(1)), absolute: None };
+    for name in &names {
+        bench.commit(name, 1, SMALL).unwrap();
+        let mut hold = open(&bench.store, &key(name), Access::Optimistic).unwrap();
+        wait(hold.commit(b"short", Terms { lifetime: short, ..Terms::default() })).unwrap();
+        bench.disk.log.lock().acknowledged.insert(key(name), Some(b"short".to_vec()));
+    }
+    clock.set(clock.millis() + 2_000);
+    let before = bench.disk.syncs.load(Ordering::Relaxed);
+    let gone: Vec<_> = names.iter().map(|name| (key(name), None)).collect();
+    bench.disk.log.lock().cuts.clear();
+    let swept = bench.disk.deed(&gone, || Ok(rig::sweep(&bench.store)?)).unwrap();
+    assert_eq!((swept.removed, swept.failed), (40, 0));
+    assert_eq!(bench.disk.syncs.load(Ordering::Relaxed) - before, 1);
+    // They are expired by the clock of the judge, too; their first versions are not.
+    for cut in &mut bench.disk.log.lock().cuts {
+        cut.may.values_mut().for_each(|may| *may = BTreeSet::from([None]));
+    }
+    cut_everywhere(&bench.disk, 8, Due::Power).unwrap();
 }
 
 /// A birth that was seen and then withdrawn is gone when a destroy of it says so.

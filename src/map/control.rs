@@ -37,6 +37,8 @@ pub(super) enum Word {
     Generation = 3,
     /// How many extents the heap has.
     Extents = 4,
+    /// Which extent is being emptied, and how far; see [`Drain`](super::drain::Drain).
+    Drain = 5,
 }
 
 impl Control {
@@ -93,6 +95,13 @@ impl Control {
         if let Some(word) = self.area.word(word as usize) {
             word.fetch_max(value, Ordering::AcqRel);
         }
+    }
+
+    /// Sets a word that is a hint to `new`, if it is `old`. Whether it was.
+    pub(super) fn exchange(&self, word: Word, old: u64, new: u64) -> bool {
+        self.area.word(word as usize).is_some_and(|word| {
+            word.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        })
     }
 
     /// A name for a file that is not ready yet, which nobody else uses.

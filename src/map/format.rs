@@ -149,6 +149,12 @@ pub(super) fn read_any(heap: &Heap, place: Place, seed: u64) -> Option<(Key, Rea
     Some((key_in(&start)?, read_rest(heap, place, &start, seed)))
 }
 
+/// What a record at `place` says of itself, unchecked: it may be damaged, or nothing at all.
+pub(super) fn peek(heap: &Heap, place: Place) -> Option<(Key, Record)> {
+    let start = heap.read_units(place)?;
+    Some((key_in(&start)?, record_in(&header_in(&start)?)))
+}
+
 /// The first two words of the key at `place`: as many as the index goes by.
 pub(super) fn read_hash(heap: &Heap, place: Place) -> (u64, u64) {
     let mut words = heap.read(place, 1, 2).into_iter().flatten();
@@ -163,11 +169,9 @@ pub(super) fn hash_words(key: &Key) -> (u64, u64) {
 
 #[inline]
 fn read_rest(heap: &Heap, place: Place, start: &Start, seed: u64) -> Reading {
+    let Some(mut header) = header_in(start) else { return Reading::Damaged };
     let start = start.as_flattened();
-    let (words, _) = start.as_chunks::<WORD>();
-    let Some(header) = words.first_chunk() else { return Reading::Damaged };
-    let mut header: Header = header.map(u64::from_le_bytes);
-    let [stored_check, .., length, retired] = header;
+    let [stored_check, .., length, _] = header;
     let is_retired = length >> 32 == 1;
     let payload_length = usize::try_from(length & u64::from(u32::MAX)).unwrap_or(usize::MAX);
     if length >> 33 != 0 || payload_length > PAYLOAD_MAX {
@@ -189,20 +193,30 @@ fn read_rest(heap: &Heap, place: Place, start: &Start, seed: u64) -> Reading {
     if check(header, &payload, seed) != stored_check {
         return Reading::Damaged;
     }
-    let [_, _, _, _, _, birth, version, created, accessed, idle, absolute, previous, ..] = header;
+    let [.., previous, _, _] = header;
+    let place = u32::try_from(previous & u64::from(u32::MAX)).unwrap_or(0);
+    let use_count = u32::try_from(previous >> 32).unwrap_or(0);
+    let previous = (place != 0).then_some(Previous { place, count: use_count });
+    Reading::Whole(Stored { record: record_in(&header), previous, payload })
+}
+
+fn header_in(start: &Start) -> Option<Header> {
+    let (words, _) = start.as_flattened().as_chunks::<WORD>();
+    Some(words.first_chunk()?.map(u64::from_le_bytes))
+}
+
+fn record_in(header: &Header) -> Record {
+    let [_, _, _, _, _, birth, version, created, accessed, idle, absolute, _, length, retired] =
+        *header;
     let limit = |millis| (millis != NONE).then(|| Duration::from_millis(millis));
-    let record = Record {
+    Record {
         birth,
         version,
         created: Timestamp::from_millis(created),
         accessed: Timestamp::from_millis(accessed),
         lifetime: Lifetime { idle: limit(idle), absolute: limit(absolute) },
-        retired_until: is_retired.then_some(Timestamp::from_millis(retired)),
-    };
-    let place = u32::try_from(previous & u64::from(u32::MAX)).unwrap_or(0);
-    let use_count = u32::try_from(previous >> 32).unwrap_or(0);
-    let previous = (place != 0).then_some(Previous { place, count: use_count });
-    Reading::Whole(Stored { record, previous, payload })
+        retired_until: (length >> 32 == 1).then_some(Timestamp::from_millis(retired)),
+    }
 }
 
 /// The check of a record: that of the header, with that of the payload as its first word.

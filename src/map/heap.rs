@@ -17,9 +17,11 @@
 //! process killed at any point leaves cells that the sweep finds: free ones that no hint tells of,
 //! owned ones of a dead owner, live ones that are not in the index.
 
+use std::sync::atomic::AtomicU32;
+
 use super::area::Area;
 use super::order;
-use super::size::{Class, Extent, UNIT, UNIT_BYTES, UNITS};
+use super::size::{CLASSES, Class, Extent, UNIT, UNIT_BYTES, UNITS};
 use super::word::{Owner, Place, State, Use};
 use crate::sync::{Arc, AtomicU64, Ordering};
 
@@ -30,6 +32,8 @@ pub(super) struct Heap {
     /// The word of `extents` that counts them; those of each extent follow at `first`.
     count: usize,
     first: usize,
+    /// Where this handle found cells of each size last.
+    found: Box<[AtomicU32]>,
 }
 
 /// A cell in the hands of its owner, which may write to it.
@@ -40,8 +44,9 @@ pub(super) struct Cell {
 }
 
 impl Heap {
-    pub(super) const fn new(cells: Area, extents: Arc<Area>, count: usize, first: usize) -> Self {
-        Self { cells, extents, count, first }
+    pub(super) fn new(cells: Area, extents: Arc<Area>, count: usize, first: usize) -> Self {
+        let found = (0..CLASSES).map(|_| AtomicU32::new(0)).collect();
+        Self { cells, extents, count, first, found }
     }
 
     pub(super) const fn cells(&self) -> &Area {
@@ -98,15 +103,21 @@ impl Heap {
 
     /// Takes the cell size from an extent all of whose cells are free, so that it can have another.
     pub(super) fn unassign(&self, extent: Extent, class: Class, owner: Owner) -> bool {
-        // Owned, every cell keeps others from taking it by the old size.
+        let is_free = |place| self.state(place).is_some_and(|state| state.usage() == Use::Free);
+        // It looks first, so that it is in nobody's way where it cannot succeed.
+        if !extent.places(class).all(is_free) {
+            return false;
+        }
+        // Owned, every cell keeps others from taking it by this size. A unit within a cell is at most in
+        // the hands of one who took it by an older size, and will see that it has changed.
         let mut taken = Vec::new();
-        for place in extent.places(Class::SMALLEST) {
+        for place in extent.places(class) {
             match self.take(place, owner) {
                 Some(cell) => taken.push(cell),
                 None => break,
             }
         }
-        let whole = taken.len() == extent.places(Class::SMALLEST).count();
+        let whole = taken.len() == extent.places(class).count();
         let done = whole
             && self.class_word(extent).is_some_and(|word| {
                 word.compare_exchange(class.encode(), 0, order::free(), Ordering::Relaxed).is_ok()
@@ -129,7 +140,14 @@ impl Heap {
         Some(Cell { place, state })
     }
 
-    /// Takes free cells of this size out of an extent, as many as are `wanted` or as there are.
+    /// Where cells of this size were found last, to go on from there: else a search would pass the same
+    /// full extents, and the same used cells, again and again.
+    pub(super) fn found(&self, class: Class) -> Place {
+        self.found.get(class.index()).map_or(0, |found| found.load(Ordering::Relaxed))
+    }
+
+    /// Takes free cells of this size out of an extent, as many as are `wanted` or as there are; if the
+    /// last ones were found here, from there on.
     pub(super) fn take_from(
         &self,
         extent: Extent,
@@ -139,11 +157,23 @@ impl Heap {
         cells: &mut Vec<Cell>,
     ) {
         let before = cells.len();
-        for place in extent.places(class) {
+        let last = self.found(class);
+        let goes_on = Extent::of(last) == extent && last != extent.head();
+        // If there are too few: the next extent.
+        let mut at = Extent(extent.0 + 1).head();
+        for place in extent.places(class).skip_while(|place| goes_on && *place <= last) {
+            cells.extend(self.take(place, owner));
             if cells.len() - before == wanted {
+                at = place;
                 break;
             }
-            cells.extend(self.take(place, owner));
+        }
+        if cells.len() == before && goes_on {
+            let start = extent.places(class).take_while(|place| *place <= last);
+            cells.extend(start.filter_map(|place| self.take(place, owner)).take(wanted));
+        }
+        if let Some(found) = self.found.get(class.index()) {
+            found.store(at, Ordering::Relaxed);
         }
         let taken = cells.len() - before;
         // While a cell is owned the size of its extent stays; but it may have changed before.
@@ -154,7 +184,8 @@ impl Heap {
             return;
         }
         if let Some(hint) = self.hint(extent) {
-            let taken = if taken < wanted { u64::MAX } else { taken as u64 };
+            let is_exhausted = taken < wanted && !goes_on;
+            let taken = if is_exhausted { u64::MAX } else { taken as u64 };
             let _ = hint.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
                 Some(free.saturating_sub(taken))
             });

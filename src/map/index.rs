@@ -174,6 +174,29 @@ impl Index {
         Ok(end)
     }
 
+    /// Where such places are led to, whatever is in them. It looks at the whole index.
+    pub(super) fn spots_of(&self, is_wanted: impl Fn(Place) -> bool) -> io::Result<Vec<Spot>> {
+        let current = self.current.load();
+        let mut generation: &Generation = &current;
+        let mut spots = Vec::new();
+        loop {
+            let number = generation.number;
+            let slots = generation.table.slots_to(&is_wanted);
+            // Thawed: a change of a frozen slot must fail.
+            let spot = |(slot, entry): (_, Entry)| Spot {
+                generation: number,
+                slot,
+                entry: entry.thawed(),
+            };
+            spots.extend(slots.map(spot));
+            // What was moved before it could be seen is in the next table.
+            match self.next_if_any(generation)? {
+                Some(next) => generation = next,
+                None => return Ok(spots),
+            }
+        }
+    }
+
     /// Looks for a session in the table that knows of it, and hands what it sees to `then`, until
     /// that has an answer.
     #[inline]

@@ -26,8 +26,8 @@ impl Inventory for MapStore {
     async fn repair(&self, key: &Key, calling: Calling) -> Result<Repaired, OpenError> {
         self.room.check_process()?;
         let key = *key;
-        match self.room.off_thread(calling, move |room| room.look(&key)).await? {
-            Ok(_) => Ok(Repaired::Sound),
+        match self.room.off_thread(calling, move |room| room.repair(&key)).await? {
+            Ok(()) => Ok(Repaired::Sound),
             Err(OpenError::Corrupt(moved @ Corrupt { quarantine: Some(_), .. })) => {
                 Ok(Repaired::Quarantined(moved))
             }

@@ -19,6 +19,7 @@ mod word;
 
 mod control;
 mod description;
+mod drain;
 mod flush;
 mod format;
 mod hold;
@@ -30,6 +31,7 @@ mod rebuild;
 mod registry;
 mod room;
 mod stash;
+mod supply;
 mod sweep;
 mod tables;
 mod walk;
@@ -48,6 +50,7 @@ use crate::seams::{Clock, Entropy, FileSystem, OsClock, OsEntropy, OsFileSystem}
 use crate::store::{OpenRequest, Store, SweepBudget, Swept};
 use crate::sync::{Arc, Mutex};
 use description::Description;
+use drain::Drain;
 pub use hold::MapHold;
 use index::Index;
 use keys::Keys;
@@ -293,6 +296,7 @@ impl MapStoreBuilder {
             index,
             registry,
             stash: Stash::new(),
+            drain: Drain::new(&control),
             flush: flush::Flush::default(),
             syncers: Pool::new("cloakroom-sync", SYNCERS),
             cursor: Mutex::default(),

@@ -3,11 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::format::{self, Reading};
 use super::index::Spot;
 use super::rebuild::HEAP;
 use super::room::Room;
 use super::size::{Class, Extent, UNIT};
-use crate::error::Corrupt;
+use crate::error::{Corrupt, OpenError};
 use crate::id::Key;
 use crate::root::QUARANTINE;
 use crate::seams::{self, OpenMode};
@@ -17,6 +18,20 @@ impl Room {
     pub(super) fn quarantine(&self, key: &Key, spot: Spot) -> Corrupt {
         let quarantine = self.keep_bytes(key, spot).ok().filter(|_| self.index.end(spot));
         self.corrupt(key, quarantine)
+    }
+
+    /// Takes the record of this key out of service if it is damaged; also one whose key is damaged, too, so
+    /// that no look for it comes there.
+    pub(super) fn repair(&self, key: &Key) -> Result<(), OpenError> {
+        if self.look(key)?.record().is_some() {
+            return Ok(());
+        }
+        let is_it = |place| {
+            let read = format::read(&self.heap, place, key, self.seed);
+            matches!(read, Some(Reading::Damaged))
+        };
+        let spots = self.index.spots_of(is_it).map_err(|error| self.io_error("read", error))?;
+        spots.first().map_or(Ok(()), |spot| Err(self.quarantine(key, *spot).into()))
     }
 
     /// The error for a damaged record, which was kept there.

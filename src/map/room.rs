@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
+use super::drain::Drain;
 use super::flush::Flush;
 use super::format::{self, Draft, PAYLOAD_MAX, Previous, Reading, Stored};
 use super::heap::{Cell, Heap};
 use super::index::{Index, Spot};
 use super::registry::Registry;
-use super::size::{Class, EXTENT, EXTENTS_MAX, Extent};
+use super::size::Class;
 use super::stash::Stash;
 use super::sweep::Cursor;
 use super::table::Hash;
@@ -37,6 +38,7 @@ pub(super) struct Room {
     pub(super) index: Index,
     pub(super) registry: Registry,
     pub(super) stash: Stash,
+    pub(super) drain: Drain,
     pub(super) flush: Flush,
     /// Threads that sync for async callers.
     pub(super) syncers: Pool,
@@ -51,14 +53,14 @@ pub(super) struct Standing {
     /// The record, whether or not its deadline has passed.
     pub(super) stored: Option<Stored>,
     /// Where it was seen.
-    sighting: Option<Sighting>,
+    pub(super) sighting: Option<Sighting>,
 }
 
 /// Where a record was seen, and the state its cell had then.
 #[derive(Clone, Copy, Debug)]
-struct Sighting {
-    spot: Spot,
-    state: State,
+pub(super) struct Sighting {
+    pub(super) spot: Spot,
+    pub(super) state: State,
 }
 
 /// Where a record was seen, what it is, and the state of its cell then.
@@ -71,8 +73,14 @@ impl Standing {
 
     /// The record before the next one.
     fn previous(&self) -> Option<Previous> {
-        let Sighting { spot, state } = self.sighting?;
-        Some(Previous::new(spot.place()?, state))
+        self.sighting?.previous()
+    }
+}
+
+impl Sighting {
+    /// The record that was seen, to the one that is put in its place.
+    pub(super) fn previous(self) -> Option<Previous> {
+        Some(Previous::new(self.spot.place()?, self.state))
     }
 }
 
@@ -130,12 +138,24 @@ impl Room {
         draft: Draft<'_>,
         seen: Option<Sighting>,
     ) -> Result<Option<Sighting>, CommitError> {
-        let Draft { key, record, payload, .. } = draft;
+        let Draft { record, payload, .. } = draft;
         let count = format::words(payload.len(), record.retired_until.is_some());
         let class = Class::for_words(count).filter(|_| payload.len() <= PAYLOAD_MAX);
         let (bytes, limit) = (payload.len(), PAYLOAD_MAX);
         let class = class.ok_or(CommitError::TooLarge { bytes, limit })?;
         let cell = self.cell(class)?;
+        self.publish_in(class, cell, draft, seen)
+    }
+
+    /// The same in this cell, which has this size.
+    pub(super) fn publish_in(
+        &self,
+        class: Class,
+        cell: Cell,
+        draft: Draft<'_>,
+        seen: Option<Sighting>,
+    ) -> Result<Option<Sighting>, CommitError> {
+        let key = draft.key;
         draft.write(&self.heap, cell.place, self.seed);
         let put = match seen {
             Some(Sighting { spot, state }) => {
@@ -182,7 +202,7 @@ impl Room {
     }
 
     #[inline]
-    fn find(&self, key: &Key) -> Result<Option<Find>, OpenError> {
+    pub(super) fn find(&self, key: &Key) -> Result<Option<Find>, OpenError> {
         // What was read stays here: to hand it through the search would cost more than the search.
         let mut seen = None;
         let read = |place| {
@@ -219,47 +239,35 @@ impl Room {
     /// Ends the session that `standing` saw, if it still is what stands. Whether it was. In `Power` it
     /// is so on the medium before anybody can find it gone.
     pub(super) fn end(&self, key: &Key, standing: &Standing) -> Result<bool, CommitError> {
-        let Some(seen) = standing.sighting else { return Ok(true) };
-        let mut older = Vec::new();
-        if let Some(place) = seen.spot.place().filter(|_| self.is_power()) {
-            self.check_poison()?;
-            older = self.older(key, standing.stored.as_ref());
-            self.heap.mark_ended(place, seen.state);
-            self.flush_for_caller()?;
-        }
-        let ended = self.index.end(seen.spot);
-        if ended && older.is_empty() {
-            self.inherit(seen);
-        } else if ended {
-            // The mark stays for the sweep: it must be on the medium as long as one of these may be.
-            self.free_all(&older);
-        }
-        Ok(ended)
+        Ok(standing.sighting.is_none() || self.end_all(&[(key, standing)])? == 1)
     }
 
-    /// Gives back a cell whose record is not in the index any more, or never was; whether nobody else
-    /// did.
-    pub(super) fn give_back(
-        &self,
-        key: &Key,
-        place: Place,
-        state: State,
-        reading: &Reading,
-    ) -> Result<bool, CommitError> {
-        if let Some((spot, (_, state))) = self.find(key)? {
-            self.confirm(spot.place(), state);
+    /// Ends sessions in the same way, with one sync for all. How many there were.
+    pub(super) fn end_all(&self, sessions: &[(&Key, &Standing)]) -> Result<usize, CommitError> {
+        let mut endings = Vec::new();
+        for (key, standing) in sessions {
+            let Some(seen) = standing.sighting else { continue };
+            let mut older = Vec::new();
+            if let Some(place) = seen.spot.place().filter(|_| self.is_power()) {
+                self.check_poison()?;
+                older = self.older(key, standing.stored.as_ref());
+                self.heap.mark_ended(place, seen.state);
+            }
+            endings.push((seen, older));
         }
-        if self.is_power() && !matches!(state.usage(), Use::Owned(_)) {
-            let stored = if let Reading::Whole(stored) = reading { Some(stored) } else { None };
-            let older = self.older(key, stored);
-            // What stands now may not be synced yet, and then this is what a power cut must leave.
+        if self.is_power() {
             self.flush_for_caller()?;
-            self.free_all(&older);
-            if state.usage() == Use::Ended && !older.is_empty() {
-                self.flush_for_caller()?;
+        }
+        endings.retain(|(seen, _)| self.index.end(seen.spot));
+        for (seen, older) in &endings {
+            if older.is_empty() {
+                self.inherit(*seen);
+            } else {
+                // The mark stays for the sweep: it must be on the medium as long as one of these may be.
+                self.free_all(older);
             }
         }
-        Ok(self.heap.free(place, state))
+        Ok(endings.len())
     }
 
     /// Syncs; a failure is the caller's.
@@ -308,7 +316,7 @@ impl Room {
     ///
     /// They may be given back when this record is on the medium, and its own cell not before they are
     /// given back there, or a power cut might raise them.
-    fn older(&self, key: &Key, stored: Option<&Stored>) -> Vec<(Place, State)> {
+    pub(super) fn older(&self, key: &Key, stored: Option<&Stored>) -> Vec<(Place, State)> {
         let mut older = Vec::new();
         let mut next = stored.and_then(|stored| Some((stored.previous?, stored.age())));
         while let Some((Previous { place, count }, age)) = next {
@@ -327,13 +335,13 @@ impl Room {
     }
 
     /// Gives such cells back; the oldest first, so that the way to those that are left stays whole.
-    fn free_all(&self, older: &[(Place, State)]) {
+    pub(super) fn free_all(&self, older: &[(Place, State)]) {
         for (place, state) in older.iter().rev() {
             self.heap.free(*place, *state);
         }
     }
 
-    fn flush(&self) -> Result<(), IoError> {
+    pub(super) fn flush(&self) -> Result<(), IoError> {
         self.flush.flush(&*self.fs, self.heap_file()).map_err(|error| self.io_error("sync", error))
     }
 
@@ -344,98 +352,6 @@ impl Room {
 
     pub(super) fn heap_file(&self) -> &File {
         self.heap.cells().file()
-    }
-
-    /// An owned cell of this size.
-    fn cell(&self, class: Class) -> Result<Cell, CommitError> {
-        if let Some(cell) = self.stash.take(class) {
-            return Ok(cell);
-        }
-        let mut cells = Vec::new();
-        for extent in (0..self.heap.extents()).map(Extent) {
-            if self.heap.class_of(extent) == Some(class) && self.heap.free_in(extent) > 0 {
-                self.take_from(extent, class, &mut cells);
-                if let Some(cell) = self.stock(class, &mut cells) {
-                    return Ok(cell);
-                }
-            }
-        }
-        loop {
-            let extents = self.heap.extents();
-            let unassigned = (0..extents)
-                .map(Extent)
-                .find(|extent| self.heap.is_unassigned(*extent) || self.is_given_up(*extent));
-            match unassigned {
-                Some(extent) => {
-                    self.heap.assign(extent, class);
-                    if self.heap.class_of(extent) == Some(class) {
-                        self.take_from(extent, class, &mut cells);
-                        if let Some(cell) = self.stock(class, &mut cells) {
-                            return Ok(cell);
-                        }
-                    }
-                }
-                None => self.grow(extents)?,
-            }
-        }
-    }
-
-    fn take_from(&self, extent: Extent, class: Class, cells: &mut Vec<Cell>) {
-        self.heap.take_from(extent, class, self.registry.me(), Stash::batch(class), cells);
-        if !cells.is_empty() {
-            self.heap.write_head(extent, class, self.seed);
-        }
-    }
-
-    /// One of the cells; the others go to the stash.
-    fn stock(&self, class: Class, cells: &mut Vec<Cell>) -> Option<Cell> {
-        let cell = cells.pop()?;
-        for cell in cells.drain(..) {
-            self.keep(class, cell);
-        }
-        Some(cell)
-    }
-
-    /// Whether an extent had cells of another size, all free, and has none now.
-    fn is_given_up(&self, extent: Extent) -> bool {
-        self.heap.class_of(extent).is_some_and(|class| {
-            self.heap.free_in(extent) >= u64::from(class.cells())
-                && self.heap.unassign(extent, class, self.registry.me())
-        })
-    }
-
-    /// Makes the heap one extent longer than `extents`, unless somebody has.
-    fn grow(&self, extents: u32) -> Result<(), CommitError> {
-        if extents >= EXTENTS_MAX {
-            let text = format!(
-                "the heap has reached {} GiB, its limit",
-                (u64::from(EXTENTS_MAX) * EXTENT) >> 30
-            );
-            let error = io::Error::new(io::ErrorKind::StorageFull, text);
-            return Err(CommitError::OutOfSpace(self.io_error("grow", error)));
-        }
-        let grown = self.fs.allocate(self.heap_file(), u64::from(extents) * EXTENT, EXTENT);
-        grown.map_err(|error| write_error(self.io_error("grow", error)))?;
-        self.heap.grown(extents);
-        Ok(())
-    }
-
-    /// Takes over the cell of a record that this handle took out of the index.
-    fn inherit(&self, Sighting { spot, state }: Sighting) {
-        let cell =
-            spot.place().and_then(|place| self.heap.inherit(place, state, self.registry.me()));
-        if let Some(cell) = cell {
-            match self.heap.class_of(Extent::of(cell.place)) {
-                Some(class) => self.keep(class, cell),
-                None => self.heap.give_up(cell),
-            }
-        }
-    }
-
-    fn keep(&self, class: Class, cell: Cell) {
-        if let Some(cell) = self.stash.keep(class, cell) {
-            self.heap.give_up(cell);
-        }
     }
 
     /// The record of a new session.

@@ -245,6 +245,15 @@ impl Table {
             .then(|| u64::try_from(last).unwrap_or(u64::MAX) << (u64::BITS - self.log2))
     }
 
+    /// The slots that lead to such places.
+    pub(super) fn slots_to(
+        &self,
+        is_wanted: &impl Fn(Place) -> bool,
+    ) -> impl Iterator<Item = (usize, Entry)> {
+        let entries = self.slots_from(0).iter().map(|word| Entry(word.load(order::see())));
+        entries.enumerate().filter(move |(_, entry)| entry.place().is_some_and(is_wanted))
+    }
+
     fn move_part(&self, number: usize, next: &Self, key_of: &impl Fn(Place) -> Hash) {
         let first = number * PART;
         for slot in first..(first + PART).min(self.slots()) {

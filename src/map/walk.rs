@@ -129,14 +129,12 @@ impl Room {
     /// The cells of an extent that the sweep would give back.
     fn leftovers_in(&self, extent: Extent) -> Result<Vec<Found>, OpenError> {
         let Some(class) = self.heap.class_of(extent) else { return Ok(Vec::new()) };
-        let mut found = Vec::new();
-        for place in extent.places(class) {
-            if self.is_leftover(place)? {
-                let place = self.root_path.join(format!("{HEAP}, unit {place}"));
-                found.push(Found::Leftover { place, stored: bytes(class) });
-            }
-        }
-        Ok(found)
+        let places = self.leftovers(extent.places(class))?;
+        let leftover = |place| Found::Leftover {
+            place: self.root_path.join(format!("{HEAP}, unit {place}")),
+            stored: bytes(class),
+        };
+        Ok(places.into_iter().map(leftover).collect())
     }
 }
 
