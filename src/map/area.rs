@@ -78,23 +78,50 @@ mod mapped {
 
 #[cfg(any(shuttle, model = "loom"))]
 mod modelled {
-    use crate::sync::{Arc, AtomicU64};
+    use super::super::steps::Steps;
+    use crate::sync::{Arc, AtomicU64, Ordering};
 
     /// Words of a model. A clone is another mapping of the same.
     #[derive(Clone)]
-    pub(in super::super) struct Area(Arc<[AtomicU64]>);
+    pub(in super::super) struct Area {
+        words: Arc<[AtomicU64]>,
+        /// How many of them the file has; `None`: all.
+        length: Option<Arc<AtomicU64>>,
+        steps: Steps,
+    }
 
     impl Area {
         pub(in super::super) fn new(words: usize) -> Self {
-            Self((0..words).map(|_| AtomicU64::new(0)).collect())
+            let words = (0..words).map(|_| AtomicU64::new(0)).collect();
+            Self { words, length: None, steps: Steps::default() }
+        }
+
+        /// The same in a file that is so long, and grows.
+        pub(in super::super) fn cut_to(self, words: usize) -> Self {
+            Self { length: Some(Arc::new(AtomicU64::new(words as u64))), ..self }
+        }
+
+        /// The file is at least so long from now on. The kernel promises nobody to see that in time.
+        pub(in super::super) fn lengthen(&self, words: usize) {
+            if let Some(length) = &self.length {
+                length.fetch_max(words as u64, Ordering::Relaxed);
+            }
+        }
+
+        /// The same, mapped by a process that may stop.
+        pub(in super::super) fn with(&self, steps: &Steps) -> Self {
+            Self { steps: steps.clone(), ..self.clone() }
         }
 
         pub(in super::super) fn words(&self, start: usize, count: usize) -> Option<&[AtomicU64]> {
-            self.0.get(start..start.checked_add(count)?)
+            self.steps.take();
+            let end = start.checked_add(count)?;
+            let is_there = |length: &Arc<AtomicU64>| end as u64 <= length.load(Ordering::Relaxed);
+            self.length.as_ref().is_none_or(is_there).then(|| self.words.get(start..end))?
         }
 
         pub(in super::super) fn word(&self, index: usize) -> Option<&AtomicU64> {
-            self.0.get(index)
+            self.words(index, 1)?.first()
         }
     }
 }

@@ -54,7 +54,8 @@ impl Control {
         let file = fs.open(&root, &path, OpenMode::Write)?;
         let length = fs.stat(&file)?.size;
         let area = Area::map(file, WORDS)?;
-        let word = |index| area.word(index).map_or(0, |word| word.load(order::see()));
+        // Relaxed: it was whole before it had its name.
+        let word = |index| area.word(index).map_or(0, |word| word.load(Ordering::Relaxed));
         let found = [word(0), word(1)];
         let bad = |reason: &str| {
             let text = format!("{} is damaged: {reason}; {}", path.display(), REMEDY);
@@ -87,13 +88,13 @@ impl Control {
     }
 
     pub(super) fn get(&self, word: Word) -> u64 {
-        self.area.word(word as usize).map_or(0, |word| word.load(order::see()))
+        self.area.word(word as usize).map_or(0, |word| word.load(order::see_oldest()))
     }
 
     /// Sets a word to this value, unless it is higher already.
     pub(super) fn raise(&self, word: Word, value: u64) {
         if let Some(word) = self.area.word(word as usize) {
-            word.fetch_max(value, Ordering::AcqRel);
+            word.fetch_max(value, order::pass_on());
         }
     }
 

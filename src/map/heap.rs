@@ -55,7 +55,7 @@ impl Heap {
 
     /// How many extents there are.
     pub(super) fn extents(&self) -> u32 {
-        let count = self.extents.word(self.count).map_or(0, |count| count.load(order::see()));
+        let count = self.extents.word(self.count).map_or(0, |count| count.load(order::see_grown()));
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
@@ -64,18 +64,20 @@ impl Heap {
     pub(super) fn grown(&self, extents: u32) {
         if let Some(count) = self.extents.word(self.count) {
             let (old, new) = (u64::from(extents), u64::from(extents) + 1);
-            let _ = count.compare_exchange(old, new, order::free(), Ordering::Relaxed);
+            let _ = count.compare_exchange(old, new, order::grown(), Ordering::Relaxed);
         }
     }
 
     /// The cell size of an extent, if it has one yet.
     pub(super) fn class_of(&self, extent: Extent) -> Option<Class> {
-        Class::decode(self.class_word(extent)?.load(order::see()))
+        // Relaxed, as are its changes: whoever takes a cell by it asks again, and to take a cell brings
+        // along all changes of the size before.
+        Class::decode(self.class_word(extent)?.load(Ordering::Relaxed))
     }
 
     /// Whether an extent has no cell size yet. One that makes no sense is not the same.
     pub(super) fn is_unassigned(&self, extent: Extent) -> bool {
-        self.class_word(extent).is_some_and(|word| word.load(order::see()) == 0)
+        self.class_word(extent).is_some_and(|word| word.load(Ordering::Relaxed) == 0)
     }
 
     /// About how many cells of an extent are free.
@@ -94,7 +96,7 @@ impl Heap {
     pub(super) fn assign(&self, extent: Extent, class: Class) -> bool {
         let Some(word) = self.class_word(extent) else { return false };
         let assigned =
-            word.compare_exchange(0, class.encode(), order::free(), Ordering::Relaxed).is_ok();
+            word.compare_exchange(0, class.encode(), Ordering::Relaxed, Ordering::Relaxed).is_ok();
         if assigned {
             self.set_free(extent, u64::from(class.cells()));
         }
@@ -120,7 +122,8 @@ impl Heap {
         let whole = taken.len() == extent.places(class).count();
         let done = whole
             && self.class_word(extent).is_some_and(|word| {
-                word.compare_exchange(class.encode(), 0, order::free(), Ordering::Relaxed).is_ok()
+                let class = class.encode();
+                word.compare_exchange(class, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
             });
         for cell in taken {
             self.give_up(cell);
@@ -225,7 +228,7 @@ impl Heap {
             if now.count() != seen.count() || now.usage() == Use::Free {
                 return None;
             }
-            if word.compare_exchange(now.0, state.0, order::take(), Ordering::Relaxed).is_ok() {
+            if word.compare_exchange(now.0, state.0, order::inherit(), Ordering::Relaxed).is_ok() {
                 return Some(Cell { place, state });
             }
         }
@@ -260,11 +263,8 @@ impl Heap {
         freed
     }
 
-    /// Writes so many words into a cell that the caller owns. Nobody else sees them before the index
-    /// leads here.
-    #[inline]
+    /// Writes so many words where nobody comes through the index.
     pub(super) fn write(&self, place: Place, count: usize, words: impl Iterator<Item = u64>) {
-        order::fence_before_reuse();
         let cells = self.data(place, count).into_iter().flatten();
         cells.zip(words).for_each(|(cell, word)| cell.store(word, Ordering::Relaxed));
     }
@@ -282,14 +282,15 @@ impl Heap {
         Some(cells.map(|cell| cell.load(Ordering::Relaxed)))
     }
 
-    /// Writes the data of units from `place` on, all of a cell that the caller owns.
+    /// Writes the data of units from `place` on, all of a cell that the caller owns. Nobody else sees them
+    /// before the index leads here.
     #[inline]
     pub(super) fn write_units<'a>(
         &self,
         place: Place,
         units: impl Iterator<Item = &'a [u8; UNIT_BYTES]>,
     ) {
-        order::fence_before_reuse();
+        order::reuse();
         for (place, bytes) in (place..).zip(units) {
             let Some([_, cells @ ..]) = self.cells.words(place as usize * UNIT, UNIT) else {
                 return;

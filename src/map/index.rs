@@ -41,7 +41,7 @@ impl Generation {
         loop {
             let opened = tables.open(number);
             let oldest = tables.oldest();
-            if oldest <= number {
+            if oldest <= number || !order::keeps("an opened table is still needed") {
                 return Ok(opened?.map(|table| Self { table, number, next: OnceLock::new() }));
             }
             // It has given way to others meanwhile.
@@ -236,6 +236,7 @@ impl Index {
             let _ = self.help(current);
         } else if is_count_changed
             && is_crowded(&current.table)
+            // Relaxed: it guards nothing, two that make a table do no harm.
             && !self.is_growing.swap(true, Ordering::Relaxed)
         {
             let _ = self.grow(current);

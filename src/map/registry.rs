@@ -6,9 +6,10 @@ use std::io;
 
 use super::area::Area;
 use super::control::{self, Control};
+use super::order;
 use super::word::Owner;
 use crate::seams::{FileSystem, OpenMode};
-use crate::sync::{Arc, Ordering};
+use crate::sync::Arc;
 
 /// One handle's entry among all that have the store open.
 pub(super) struct Registry {
@@ -32,9 +33,7 @@ impl Registry {
         for number in 1..=HANDLES_MAX {
             if fs.try_lock_byte(&locks, u64::from(number))? {
                 let count = counts.word(base + number as usize);
-                // The lock came from the kernel, which has all that its last holder wrote be seen
-                // here. Release: so it is by whoever sees that the number was given out again.
-                let count = count.map_or(0, |count| count.fetch_add(1, Ordering::Release) + 1);
+                let count = count.map_or(0, |count| count.fetch_add(1, order::enter()) + 1);
                 let me = owner(number, count);
                 return Ok(Some(Self { fs, locks, counts, base, me }));
             }
@@ -54,15 +53,13 @@ impl Registry {
         }
         let number = who.0 & NUMBER_MASK;
         let count = self.counts.word(self.base + number as usize);
-        if count.map_or(0, |count| owner(number, count.load(Ordering::Acquire)).0) != who.0 {
-            // The number was given out again, which the lock allows only after its end. Acquire: what it
-            // put into the index is seen from here on.
+        if count.map_or(0, |count| owner(number, count.load(order::see_owner())).0) != who.0 {
+            // The number was given out again, which the lock allows only after its end.
             return Ok(true);
         }
         if number == self.me.0 & NUMBER_MASK {
             return Ok(true);
         }
-        // An old count that was read keeps the cells of a dead owner a little longer, no more.
         let free = self.fs.try_lock_byte(&self.locks, u64::from(number))?;
         if free {
             self.fs.unlock_byte(&self.locks, u64::from(number))?;

@@ -16,8 +16,8 @@
 //! - [`adopt`](Table::adopt) looks for that very entry on its way to the first empty slot, and asks
 //!   then, once more, whether the old slot is unmarked. If so, nobody had moved it before; if somebody
 //!   does it now, he takes the same empty slot, and one compare-and-swap fails.
-//! - A table is frozen only after the one before it was moved as a whole. So what is frozen on the way
-//!   of [`adopt`](Table::adopt) says that it comes too late.
+//! - A table is frozen only after the one before it was moved as a whole. So when
+//!   [`adopt`](Table::adopt) comes by a frozen slot, the old slot is marked.
 //! - A table that was given back reads as [`Entry::GONE`], which no compare-and-swap expects.
 
 use super::area::Area;
@@ -118,7 +118,7 @@ impl Table {
                             && entry.tag() == hash.tag
                         {
                             let read = read(place);
-                            order::fence_before_second_look();
+                            order::second_look();
                             let is_same = word.load(Ordering::Relaxed) == entry.0;
                             if !is_same && order::keeps("the entry is looked at twice") {
                                 continue;
@@ -138,26 +138,19 @@ impl Table {
     /// Puts `new` where `expected` stood, if it still does.
     #[inline]
     pub(super) fn replace(&self, slot: usize, expected: Entry, new: Entry) -> bool {
-        // Relaxed on failure: the caller looks again.
-        self.slot(slot).is_some_and(|word| {
-            word.compare_exchange(expected.0, new.0, order::publish(), Ordering::Relaxed).is_ok()
-        })
+        self.swap(slot, expected, new, order::publish())
     }
 
     /// Puts `new` into a slot that was empty, if it still is.
     pub(super) fn insert(&self, slot: usize, new: Entry) -> bool {
-        let inserted = self.replace(slot, Entry::EMPTY, new);
-        if inserted {
-            self.count(Counter::Used, 1);
-        }
-        inserted
+        self.fill(slot, new, order::insert())
     }
 
     /// Ends a session's entry, if it is still this one.
     pub(super) fn end(&self, slot: usize, expected: Entry) -> bool {
         let is_kept = order::keeps("a slot is never empty again");
         let mark = if is_kept { Entry::DEAD } else { Entry::EMPTY };
-        let ended = self.replace(slot, expected, mark);
+        let ended = self.swap(slot, expected, mark, order::end());
         if ended {
             self.count(Counter::Dead, 1);
         }
@@ -188,7 +181,7 @@ impl Table {
             return false;
         }
         for part in 0..parts {
-            if self.part(part).is_some_and(|part| part.load(order::see_done()) == 0) {
+            if self.part(part).is_some_and(|part| part.load(order::see_part()) == 0) {
                 self.move_part(part, next, key_of);
             }
         }
@@ -227,10 +220,10 @@ impl Table {
         for number in first..first + self.slots() {
             let Some(word) = self.slot(number & (self.slots() - 1)) else { break };
             let entry = loop {
-                let entry = Entry(word.load(order::see()));
+                let entry = Entry(word.load(order::walk()));
                 let Some(place) = entry.place() else { break entry };
                 let read = read(place);
-                order::fence_before_second_look();
+                order::second_look_of_walk();
                 if word.load(Ordering::Relaxed) == entry.0 {
                     found.push(read);
                     break entry;
@@ -260,18 +253,18 @@ impl Table {
             self.retire(slot, next, key_of);
         }
         if let Some(part) = self.part(number) {
-            part.store(1, order::done());
+            part.store(1, order::part());
         }
     }
 
     /// Freezes a slot and moves its entry.
     fn retire(&self, slot: usize, next: &Self, key_of: &impl Fn(Place) -> Hash) -> Was {
         let Some(word) = self.slot(slot) else { return Was::Gone };
-        let mut entry = Entry(word.load(order::see()));
+        let mut entry = Entry(word.load(order::retire()));
         let is_kept = order::keeps("a slot is frozen before it moves");
         while entry != Entry::GONE && !entry.is_frozen() && is_kept {
-            match word.compare_exchange_weak(entry.0, entry.frozen().0, order::see(), order::see())
-            {
+            let (old, new) = (entry.0, entry.frozen().0);
+            match word.compare_exchange_weak(old, new, order::freeze(), order::retire()) {
                 Ok(_) => entry = entry.frozen(),
                 Err(now) => entry = Entry(now),
             }
@@ -282,8 +275,8 @@ impl Table {
             None => Was::Taken,
             Some(place) => {
                 let hash = key_of(place);
-                order::fence_before_second_look();
-                let stands = || word.load(order::see()) == entry.0;
+                order::second_look_of_move();
+                let stands = || word.load(order::stands()) == entry.0;
                 // Unless it still stands, the record may have been another one already.
                 if stands() {
                     next.adopt(hash, entry, stands);
@@ -303,19 +296,17 @@ impl Table {
     /// Takes in an entry of the table before, as long as it `stands` there.
     fn adopt(&self, hash: Hash, frozen: Entry, stands: impl Fn() -> bool) {
         let entry = frozen.thawed();
-        let is_closed = order::keeps("a frozen table takes nothing in");
         for slot in self.path(hash) {
             let Some(word) = self.slot(slot) else { return };
             loop {
-                let found = Entry(word.load(order::see()));
+                let found = Entry(word.load(order::see_next()));
                 match found {
-                    // This table is being moved itself, so the entry was, long ago.
+                    // This table was moved itself, so the entry was, long ago.
                     Entry::GONE => return,
-                    _ if found.is_frozen() && is_closed => return,
                     _ if found == entry => return,
                     Entry::EMPTY => {
                         let is_late = !stands() && order::keeps("what is moved late must stand");
-                        if is_late || self.insert(slot, entry) {
+                        if is_late || self.fill(slot, entry, order::adopt()) {
                             return;
                         }
                         continue;
@@ -325,6 +316,23 @@ impl Table {
                 break;
             }
         }
+    }
+
+    /// Puts `new` into an empty slot, if it still is.
+    fn fill(&self, slot: usize, new: Entry, order: Ordering) -> bool {
+        let filled = self.swap(slot, Entry::EMPTY, new, order);
+        if filled {
+            self.count(Counter::Used, 1);
+        }
+        filled
+    }
+
+    #[inline]
+    fn swap(&self, slot: usize, expected: Entry, new: Entry, order: Ordering) -> bool {
+        // Relaxed on failure: the caller looks again.
+        self.slot(slot).is_some_and(|word| {
+            word.compare_exchange(expected.0, new.0, order, Ordering::Relaxed).is_ok()
+        })
     }
 
     /// The slots where a key can be, in order.

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use super::area::Area;
 use super::control::{Control, Word};
 use super::index::{LOG2_MAX, LOG2_MIN};
-use super::order;
 use super::table::{self, Table};
 use crate::seams::OpenMode;
 use crate::sync::{Arc, Ordering};
@@ -40,7 +39,8 @@ impl Tables {
         };
         let length = fs.stat(&file)?.size;
         let header = Area::map(file.try_clone()?, table::HEADER)?;
-        let word = |index| header.word(index).map_or(0, |word| word.load(order::see()));
+        // Relaxed: it was whole before it had its name.
+        let word = |index| header.word(index).map_or(0, |word| word.load(Ordering::Relaxed));
         let log2 = u32::try_from(word(1)).unwrap_or(u32::MAX);
         if word(0) != MAGIC || !(LOG2_MIN..=LOG2_MAX).contains(&log2) {
             return Err(self.damaged(number, "it is no index, or of another version"));

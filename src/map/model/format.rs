@@ -1,6 +1,7 @@
 //! The records of the models: a check, and two words with session and version.
 
 use super::heap::Heap;
+use super::size::UNIT_BYTES;
 use super::table::Hash;
 use super::word::Place;
 
@@ -27,7 +28,10 @@ pub(super) enum Reading {
 
 pub(super) fn write(heap: &Heap, place: Place, key: Key, version: u64) {
     let second = version << VERSION | u64::from(key.id);
-    heap.write(place, WORDS, [check(key.position, second), key.position, second].into_iter());
+    let words = [check(key.position, second), key.position, second].map(u64::to_le_bytes);
+    let mut unit = [0; UNIT_BYTES];
+    unit.copy_from_slice(words.as_flattened());
+    heap.write_units(place, [&unit].into_iter());
 }
 
 /// Reads the record at `place`, if it is of this key.
@@ -38,8 +42,10 @@ pub(super) fn read(heap: &Heap, place: Place, key: Key) -> Option<Reading> {
 
 /// Reads whatever stands at `place`.
 pub(super) fn read_any(heap: &Heap, place: Place) -> Option<(Key, Reading)> {
-    let mut words = heap.read(place, 0, WORDS)?;
-    let (stored, position, second) = (words.next()?, words.next()?, words.next()?);
+    let [unit] = heap.read_units(place)?;
+    let (words, _) = unit.as_chunks();
+    let [stored, position, second] = *words else { return None };
+    let [stored, position, second] = [stored, position, second].map(u64::from_le_bytes);
     let version = second >> VERSION;
     let is_whole = stored == check(position, second);
     let reading = if is_whole { Reading::Whole { version } } else { Reading::Damaged };
@@ -56,6 +62,5 @@ fn check(position: u64, second: u64) -> u64 {
     !(position ^ second)
 }
 
-const WORDS: usize = 3;
 /// The version's lowest bit in its word.
 const VERSION: u32 = 8;

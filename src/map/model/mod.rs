@@ -3,11 +3,11 @@
 //!
 //! | checker | what it tries | command |
 //! |---|---|---|
-//! | loom | all orders of two or three threads, up to a few switches, and stale reads that the memory orderings allow | `RUSTFLAGS='--cfg model="loom"' cargo test --lib map_model --target-dir target/loom` |
-//! | shuttle | thousands of random orders of more threads, without stale reads | `RUSTFLAGS='--cfg shuttle' cargo test --lib map_model --target-dir target/shuttle` |
+//! | loom | all orders of two or three threads, up to a few switches, and stale reads that the memory orderings allow | `RUSTFLAGS='--cfg model="loom"' cargo test --release --lib map_model --target-dir target/loom` |
+//! | shuttle | thousands of random orders of more threads, without stale reads | `RUSTFLAGS='--cfg shuttle' cargo test --release --lib map_model --target-dir target/shuttle` |
 //!
-//! Each thread of a model is a [`Process`] of its own: it has nothing in common with the others but
-//! heap and tables.
+//! Each thread of a model is a [`Process`](process::Process) of its own: it has nothing in common with the
+//! others but heap and tables. It may stop for good at any of its [`steps`].
 //!
 //! That the models can fail is shown by [`weaken`]: with any one of the orderings in [`order`] or one of its rules
 //! left out, a model fails.
@@ -31,11 +31,17 @@ mod word;
 
 mod format;
 mod process;
+mod seats;
+mod steps;
 mod tables;
 
 mod commit;
+#[cfg(shuttle)]
+mod crowd;
 mod recycle;
 mod rewrite;
+mod stop;
+mod walk;
 mod weaken;
 
 use std::sync::Arc;
@@ -80,10 +86,16 @@ impl First {
 /// Runs a model in many orders of its threads.
 #[cfg(model = "loom")]
 fn check(body: impl Fn(First) + Send + Sync + 'static) {
+    check_with(PREEMPTIONS, body);
+}
+
+/// The same with another number of preemptions.
+#[cfg(model = "loom")]
+fn check_with(preemptions: usize, body: impl Fn(First) + Send + Sync + 'static) {
     let body = Arc::new(body);
     for first in [First::A, First::B] {
         let mut checker = loom::model::Builder::new();
-        checker.preemption_bound = checker.preemption_bound.or(Some(PREEMPTIONS));
+        checker.preemption_bound = checker.preemption_bound.or(Some(preemptions));
         checker.max_branches = 100_000;
         let orders = Arc::new(AtomicUsize::new(0));
         let (body, count) = (Arc::clone(&body), Arc::clone(&orders));
@@ -95,12 +107,31 @@ fn check(body: impl Fn(First) + Send + Sync + 'static) {
     }
 }
 
+/// Runs a model of one thread.
+#[cfg(model = "loom")]
+fn check_alone(body: impl Fn() + Send + Sync + 'static) {
+    let mut checker = loom::model::Builder::new();
+    checker.max_branches = 100_000;
+    checker.check(body);
+}
+
 #[cfg(shuttle)]
 fn check(body: impl Fn(First) + Send + Sync + 'static) {
+    check_times(RUNS, body);
+}
+
+/// The same in so many orders of each kind.
+#[cfg(shuttle)]
+fn check_times(runs: usize, body: impl Fn(First) + Send + Sync + 'static) {
     let body = Arc::new(body);
     let random = Arc::clone(&body);
-    shuttle::check_random(move || random(First::A), RUNS);
-    shuttle::check_pct(move || body(First::A), RUNS, 3);
+    shuttle::check_random(move || random(First::A), runs);
+    shuttle::check_pct(move || body(First::A), runs, 3);
+}
+
+#[cfg(shuttle)]
+fn check_alone(body: impl Fn() + Send + Sync + 'static) {
+    shuttle::check_random(body, 1);
 }
 
 /// How often loom takes the turn away from a thread that could go on; `LOOM_MAX_PREEMPTIONS` overrides

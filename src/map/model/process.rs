@@ -4,7 +4,9 @@ use super::area::Area;
 use super::format::{self, Key, Reading};
 use super::heap::{Cell, Heap};
 use super::index::{Index, Spot};
+use super::seats::Seats;
 use super::size::{Class, Extent, UNIT, UNITS};
+use super::steps::Steps;
 use super::table::{Hash, Table};
 use super::tables::Tables;
 use super::word::{Owner, Place, State, Use};
@@ -15,6 +17,8 @@ use crate::sync::Arc;
 pub(super) struct World {
     pub(super) heap: Arc<Heap>,
     pub(super) tables: Tables,
+    pub(super) seats: Arc<Seats>,
+    extents: Arc<Area>,
 }
 
 /// One process; in the models also one thread.
@@ -23,6 +27,7 @@ pub(super) struct Process {
     pub(super) me: Owner,
     pub(super) index: Index,
     pub(super) cells: Vec<Cell>,
+    pub(super) steps: Steps,
 }
 
 /// A session as it was seen.
@@ -36,29 +41,57 @@ pub(super) struct Standing {
 impl World {
     /// One extent of cells, and a first table of 2 to the power of `log2` slots.
     pub(super) fn new(log2: u32) -> Self {
-        Self::with(log2, 1)
+        Self::of(log2, 1)
     }
 
     /// The same with so many extents.
-    pub(super) fn with(log2: u32, extents: u32) -> Self {
-        let number = extents as usize;
-        let words = Arc::new(Area::new(1 + 2 * number));
-        let heap = Heap::new(Area::new(number * UNITS * UNIT), words, 0, 1);
+    pub(super) fn of(log2: u32, extents: u32) -> Self {
+        let world = Self::empty(Area::new(extents as usize * EXTENT_WORDS), extents);
         for extent in 0..extents {
-            heap.grown(extent);
-            heap.assign(Extent(extent), Class::SMALLEST);
+            world.heap.grown(extent);
+            world.heap.assign(Extent(extent), Class::SMALLEST);
         }
-        let tables = Tables::new();
-        tables.create(1, log2).unwrap();
-        tables.pass_on_to(1);
-        Self { heap: Arc::new(heap), tables }
+        world.start(log2);
+        world
+    }
+
+    /// Makes the first table.
+    pub(super) fn start(&self, log2: u32) {
+        self.tables.create(1, log2).unwrap();
+        self.tables.pass_on_to(1);
+    }
+
+    /// Makes the heap one extent longer, up to so many; whether it could.
+    pub(super) fn lengthen(&self, extents_max: u32) -> bool {
+        let extents = self.heap.extents();
+        if extents >= extents_max {
+            return false;
+        }
+        self.heap.cells().lengthen((extents as usize + 1) * EXTENT_WORDS);
+        self.heap.grown(extents);
+        self.heap.assign(Extent(extents), Class::SMALLEST);
+        true
+    }
+
+    /// One that has no extents yet, and no table.
+    pub(super) fn empty(cells: Area, extents_max: u32) -> Self {
+        let extents = Arc::new(Area::new(1 + 2 * extents_max as usize));
+        let heap = Heap::new(cells, Arc::clone(&extents), 0, 1);
+        let (tables, seats) = (Tables::new(), Arc::new(Seats::new()));
+        Self { heap: Arc::new(heap), tables, seats, extents }
+    }
+
+    /// The same as a process has it mapped that takes these steps.
+    fn with(&self, steps: &Steps) -> Self {
+        let extents = Arc::new(self.extents.with(steps));
+        let heap = Heap::new(self.heap.cells().with(steps), Arc::clone(&extents), 0, 1);
+        let (tables, seats) = (self.tables.with(steps), Arc::clone(&self.seats));
+        Self { heap: Arc::new(heap), tables, seats, extents }
     }
 
     /// A process that has taken so many cells.
     pub(super) fn process(&self, number: u32, cells: usize) -> Process {
-        let index = Index::open(self.tables.clone(), Arc::clone(&self.heap)).unwrap();
-        let mut process =
-            Process { world: self.clone(), me: Owner(number), index, cells: Vec::new() };
+        let mut process = self.owner(Owner(number));
         for _ in 0..cells {
             let cell = process.take().expect("the model has cells enough");
             process.cells.push(cell);
@@ -66,11 +99,19 @@ impl World {
         process
     }
 
+    /// A process of this owner.
+    pub(super) fn owner(&self, me: Owner) -> Process {
+        let steps = Steps::default();
+        let world = self.with(&steps);
+        let index = Index::open(world.tables.clone(), Arc::clone(&world.heap)).unwrap();
+        Process { world, me, index, cells: Vec::new(), steps }
+    }
+
     pub(super) fn table(&self, number: u64) -> Table {
         self.tables.open(number).unwrap().expect("the table is there")
     }
 
-    /// Where the records of sessions are, by what the cells say of themselves.
+    /// How many cells say this of themselves.
     pub(super) fn count(&self, usage: impl Fn(Use) -> bool) -> usize {
         EXTENT
             .places(Class::SMALLEST)
@@ -123,7 +164,7 @@ impl Process {
     /// Makes `version` what stands under `key`, if that still is what was `seen`.
     pub(super) fn put(&mut self, key: Key, seen: Option<Standing>, version: u64) -> bool {
         let heap = Arc::clone(&self.world.heap);
-        let cell = self.cells.pop().expect("the model has cells enough");
+        let cell = self.cells.pop().or_else(|| self.take()).expect("the model has cells enough");
         format::write(&heap, cell.place, key, version);
         let spot = match seen {
             Some(seen) => self.index.replace(seen.spot, cell.place),
@@ -162,17 +203,38 @@ impl Process {
         }
     }
 
-    /// Gives a cell back whose record is not in the index.
+    /// Gives a cell back that nobody puts into the index any more, if it is not there.
     pub(super) fn sweep(&self, place: Place) -> bool {
         let heap = &self.world.heap;
         let Some(state) = heap.state(place) else { return false };
-        if state.usage() != Use::Live {
+        let is_settled = match state.usage() {
+            Use::Free => false,
+            Use::Live => true,
+            Use::Owned(owner) => self.world.seats.is_gone(owner, self.me),
+        };
+        if !is_settled {
             return false;
         }
         let Some((key, _)) = format::read_any(heap, place) else { return false };
-        let read = |place| format::read(heap, place, key);
-        let found = self.index.find(key.hash(), read).unwrap();
-        !found.is_some_and(|(spot, _)| spot.place() == Some(place)) && heap.free(place, state)
+        let stands = self.look(key);
+        // What stands is live before what it replaced is given back: its writer may be dead.
+        if let Some(Standing { spot, state, .. }) = stands
+            && let (Some(place), Use::Owned(_)) = (spot.place(), state.usage())
+        {
+            heap.mark_live(Cell { place, state });
+        }
+        let is_indexed = stands.is_some_and(|stands| stands.spot.place() == Some(place));
+        !is_indexed && heap.free(place, state)
+    }
+
+    /// All sessions that a walk over all keys finds.
+    pub(super) fn walk(&self) -> Vec<(Key, Reading)> {
+        let read = |place| format::read_any(&self.world.heap, place);
+        let (mut found, mut from) = (Vec::new(), Some(0));
+        while let Some(position) = from {
+            from = self.index.visit(position, 1, read, &mut found).unwrap();
+        }
+        found.into_iter().flatten().collect()
     }
 
     /// Its cells are its own.
@@ -194,3 +256,5 @@ impl Process {
 }
 
 pub(super) const EXTENT: Extent = Extent(0);
+/// Words of an extent.
+pub(super) const EXTENT_WORDS: usize = UNITS * UNIT;

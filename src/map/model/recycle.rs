@@ -1,10 +1,12 @@
 //! Cells that change hands.
 
+use super::area::Area;
 use super::format::{self, Key};
-use super::process::{EXTENT, World};
-use super::size::Class;
+use super::process::{EXTENT, EXTENT_WORDS, World};
+use super::size::{Class, Extent};
 use super::word::{Owner, Use};
 use super::{check, thread};
+use crate::sync::Arc;
 
 const KEY: Key = Key { position: 0, id: 5 };
 const OTHER: Key = Key { position: 1 << 63, id: 6 };
@@ -134,5 +136,50 @@ fn an_extent_that_changes_its_cell_size_has_no_cell_of_the_old_one_in_use() {
         for cell in cells.iter().chain(&large_cells) {
             assert_eq!(world.heap.state(cell.place), Some(cell.state));
         }
+    });
+}
+
+#[test]
+fn what_the_dead_put_into_the_index_stays_there_though_their_number_is_given_out_again() {
+    check(|first| {
+        let world = World::new(1);
+        let writer = world.process(1, 1);
+        let sweeper = world.process(2, 0);
+        let cell = *writer.cells.first().unwrap();
+        // The cell has held a record of another session.
+        format::write(&world.heap, cell.place, OTHER, 1);
+        let seats = Arc::clone(&world.seats);
+        let successor = thread::spawn(move || seats.enter(1));
+        let seats = Arc::clone(&world.seats);
+        let write_and_die = move || {
+            format::write(&writer.world.heap, cell.place, KEY, 2);
+            let read = |place| format::read(&writer.world.heap, place, KEY);
+            assert!(writer.index.insert(KEY.hash(), cell.place, read).unwrap().is_some());
+            seats.leave(writer.me);
+        };
+        let sweep = move || {
+            assert!(!sweeper.sweep(cell.place), "a record in the index was given back");
+        };
+        first.run(write_and_die, sweep);
+        successor.join().unwrap();
+        assert_eq!(world.owner(Owner(3)).look(KEY).map(|seen| seen.version), Some(2));
+    });
+}
+
+#[test]
+fn who_learns_of_an_extent_finds_it_in_the_file() {
+    check(|first| {
+        let world = World::empty(Area::new(2 * EXTENT_WORDS).cut_to(EXTENT_WORDS), 2);
+        world.heap.grown(0);
+        let grower = world.clone();
+        let grow = move || {
+            grower.heap.cells().lengthen(2 * EXTENT_WORDS);
+            grower.heap.grown(1);
+        };
+        let take = move || {
+            let last = Extent(world.heap.extents() - 1);
+            assert!(world.heap.state(last.place(Class::SMALLEST, 0)).is_some());
+        };
+        first.run(grow, take);
     });
 }

@@ -3,12 +3,14 @@
 use super::format::Key;
 use super::process::{Process, World};
 use super::table::Table;
-use super::word::Use;
-use super::{check, thread};
+use super::word::{Owner, Use};
+use super::{check, check_alone, thread};
 
 const KEY: Key = Key { position: 0, id: 5 };
 /// Its first slot is the same.
 const OTHER: Key = Key { position: 1, id: 6 };
+/// Its first slot is another one.
+const FAR: Key = Key { position: 1 << 63, id: 7 };
 
 /// A session of version 1 in a table that has a successor.
 fn in_rewrite(log2: u32, next: u32, cells: usize) -> (World, Process) {
@@ -250,9 +252,74 @@ fn a_helper_that_goes_on_late_puts_nothing_into_a_table_that_gives_way_itself() 
 }
 
 #[test]
+fn a_helper_that_goes_on_late_does_not_take_the_next_record_in_the_cell_for_the_one_it_moves() {
+    check(|first| {
+        let (world, mut writer) = in_rewrite(1, 1, 1);
+        let (helper, (table, next)) = (world.clone(), (world.table(1), world.table(2)));
+        let settle = move || table.settle(KEY.hash(), &next, &helper.hash_at());
+        let shared = world.clone();
+        let go_on = move || {
+            finish(&shared, 1);
+            shared.tables.pass_on_to(2);
+            let seen = writer.look(KEY).unwrap();
+            assert!(writer.end(seen));
+            assert!(writer.put(FAR, None, 2));
+            writer
+        };
+        let (writer, ()) = first.run(go_on, settle);
+        assert!(writer.look(KEY).is_none());
+        assert_eq!(writer.look(FAR).map(|seen| seen.version), Some(2));
+        assert_eq!(entries(&world.table(2)), 1);
+    });
+}
+
+#[test]
+fn who_opens_the_index_finds_in_it_what_others_moved_there() {
+    check(|first| {
+        let (world, _) = in_rewrite(1, 1, 1);
+        let helper = world.clone();
+        let go_on = move || {
+            finish(&helper, 1);
+            helper.tables.pass_on_to(2);
+        };
+        let open = move || {
+            let opened = world.owner(Owner(2));
+            assert_eq!(opened.look(KEY).map(|seen| seen.version), Some(1));
+        };
+        first.run(go_on, open);
+    });
+}
+
+#[test]
+fn a_table_that_is_made_too_late_under_a_name_that_is_free_again_is_not_taken_for_the_index() {
+    check(|first| {
+        let (world, mut late) = in_rewrite(1, 1, 2);
+        finish(&world, 1);
+        world.tables.create(3, 1).unwrap();
+        finish(&world, 2);
+        let (maker, others, old) = (world.clone(), world.clone(), world.table(2));
+        // Stopped since it found that table 1 has no successor.
+        let maker = thread::spawn(move || maker.tables.create(2, 1).unwrap());
+        let go_on = move || {
+            others.tables.pass_on_to(3);
+            others.tables.give_back(2, &old);
+        };
+        let look = move || {
+            // It knows table 1 only.
+            assert_eq!(late.update(KEY), Some(2));
+            assert_eq!(late.look(KEY).map(|seen| seen.version), Some(2));
+        };
+        first.run(go_on, look);
+        maker.join().unwrap();
+        assert_eq!(world.owner(Owner(2)).look(KEY).map(|seen| seen.version), Some(2));
+        assert_eq!(entries(&world.table(3)), 1);
+    });
+}
+
+#[test]
 fn a_small_table_after_a_large_one_has_room_for_what_comes_meanwhile() {
-    check(|_| {
-        let world = World::with(4, 4);
+    check_alone(|| {
+        let world = World::of(4, 4);
         let mut process = world.process(1, 12);
         // The last to be moved.
         let last = Key { position: u64::MAX, id: 5 };
@@ -272,7 +339,7 @@ fn a_small_table_after_a_large_one_has_room_for_what_comes_meanwhile() {
 
 #[test]
 fn a_table_full_of_sessions_that_ended_gives_way() {
-    check(|_| {
+    check_alone(|| {
         let world = World::new(1);
         let mut process = world.process(1, 1);
         for id in 10..13 {
