@@ -16,6 +16,7 @@ use super::room::{Room, Sighting};
 use super::size::{Class, Extent};
 use super::stash::Stash;
 use super::word::{Place, State, Use};
+use crate::error::CommitError;
 use crate::id::Key;
 use crate::sync::Arc;
 
@@ -80,23 +81,24 @@ impl Room {
 
     /// Goes on with the round, if there is one, by as much as goes with a batch of cells of this
     /// size.
-    pub(super) fn drain(&self, class: Class) {
-        let Some(at) = self.drain.at() else { return };
+    pub(super) fn drain(&self, class: Class) -> Result<(), CommitError> {
+        let Some(at) = self.drain.at() else { return Ok(()) };
         if self.is_power() && self.check_poison().is_err() {
-            return;
+            // What is withdrawn needs a cell, too.
+            return Ok(());
         }
         let extent = at.extent;
         let next = || self.sparse_from(Extent(extent.0 + 1));
         let Some(drained) = self.heap.class_of(extent).filter(|drained| at.cell < drained.cells())
         else {
             self.drain.go_on(Some(at), next());
-            return;
+            return Ok(());
         };
         let units = Stash::batch(class) * class.units();
         let count = u32::try_from(units).unwrap_or(CELLS_MAX).clamp(CELLS_MIN, CELLS_MAX);
         let to = At { cell: (at.cell + count).min(drained.cells()), ..at };
         if !self.drain.go_on(Some(at), Some(to)) {
-            return;
+            return Ok(());
         }
         let mut moves = Vec::new();
         let mut has_room = true;
@@ -111,13 +113,14 @@ impl Room {
                 }
             }
         }
-        self.end_moves(&moves);
+        self.end_moves(&moves)?;
         let is_empty = self.is_given_up(extent);
         if (is_empty || !has_room)
             && let Some(now) = self.drain.at().filter(|now| now.extent == extent)
         {
             self.drain.go_on(Some(now), next());
         }
+        Ok(())
     }
 
     /// The first extent from this one on that is at least a quarter free.
@@ -155,11 +158,9 @@ impl Room {
 
     /// Gives the cells back that records were moved from; in `Power` once the copies are on the medium, with
     /// one sync for all. If that fails both stay, for a later sweep.
-    fn end_moves(&self, moves: &[Move]) {
+    fn end_moves(&self, moves: &[Move]) -> Result<(), CommitError> {
         if self.is_power() && !moves.is_empty() {
-            if self.flush().is_err() {
-                return;
-            }
+            self.flush_for_caller()?;
             for Move { key, stored, .. } in moves {
                 self.free_all(&self.older(key, Some(stored)));
             }
@@ -171,6 +172,7 @@ impl Room {
                 self.heap.give_up(cell);
             }
         }
+        Ok(())
     }
 }
 

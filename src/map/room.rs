@@ -341,7 +341,7 @@ impl Room {
         }
     }
 
-    pub(super) fn flush(&self) -> Result<(), IoError> {
+    fn flush(&self) -> Result<(), IoError> {
         self.flush.flush(&*self.fs, self.heap_file()).map_err(|error| self.io_error("sync", error))
     }
 

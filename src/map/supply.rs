@@ -15,7 +15,7 @@ impl Room {
             return Ok(cell);
         }
         // First, so that it goes on when nothing else does because the disk is full.
-        self.drain(class);
+        self.drain(class)?;
         self.spare(class).map_or_else(|| self.cell_of_new_extent(class), Ok)
     }
 
