@@ -33,6 +33,7 @@ impl Registry {
         for number in 1..=HANDLES_MAX {
             if fs.try_lock_byte(&locks, u64::from(number))? {
                 let count = counts.word(base + number as usize);
+                // The lock came from the kernel, and with it all that its last holder wrote.
                 let count = count.map_or(0, |count| count.fetch_add(1, order::enter()) + 1);
                 let me = owner(number, count);
                 return Ok(Some(Self { fs, locks, counts, base, me }));
@@ -60,6 +61,7 @@ impl Registry {
         if number == self.me.0 & NUMBER_MASK {
             return Ok(true);
         }
+        // An old count that was read keeps the cells of a dead owner a little longer, no more.
         let free = self.fs.try_lock_byte(&self.locks, u64::from(number))?;
         if free {
             self.fs.unlock_byte(&self.locks, u64::from(number))?;

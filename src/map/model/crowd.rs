@@ -187,6 +187,7 @@ fn take_stock(world: &World, promises: Arc<Mutex<Promises>>) {
         match world.heap.state(place).unwrap().usage() {
             Use::Free => {}
             Use::Live => live += 1,
+            Use::Ended => panic!("no session ends in Power here"),
             Use::Owned(_) => panic!("a cell of a dead process is lost"),
         }
     }

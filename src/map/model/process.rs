@@ -209,7 +209,7 @@ impl Process {
         let Some(state) = heap.state(place) else { return false };
         let is_settled = match state.usage() {
             Use::Free => false,
-            Use::Live => true,
+            Use::Live | Use::Ended => true,
             Use::Owned(owner) => self.world.seats.is_gone(owner, self.me),
         };
         if !is_settled {

@@ -86,6 +86,7 @@ fn take_stock(world: &World, dead: Owner, b: &mut Process) {
         match world.heap.state(place).unwrap().usage() {
             Use::Free => {}
             Use::Live => live += 1,
+            Use::Ended => panic!("no session ends in Power here"),
             Use::Owned(owner) => {
                 assert_eq!(owner, b.me, "the cell {place} of a dead process is lost");
                 assert!(b.cells.iter().any(|cell| cell.place == place));
