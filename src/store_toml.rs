@@ -51,7 +51,8 @@ pub(crate) fn create(
     // Left by a process of the same number that was killed here, a container's first one, say.
     let _ = fs.unlink(root, draft);
     let file = fs.open(root, draft, OpenMode::CreateNew).map_err(failed("create"))?;
-    let written = seams::write_all(fs, &file, text.as_bytes(), 0)
+    let written = seams::hand_over(root, &file)
+        .and_then(|()| seams::write_all(fs, &file, text.as_bytes(), 0))
         .and_then(|()| fs.sync(&file))
         // A second name instead of a rename: it does not replace what another opener wrote.
         .and_then(|()| match fs.link(root, draft, Path::new(NAME)) {

@@ -6,7 +6,7 @@
 mod rig;
 
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -484,4 +484,32 @@ fn no_link_below_the_root_is_followed() {
             assert!(outside.exists(), "{planted}: what it leads to was removed");
         }
     }
+}
+
+#[test]
+fn what_root_makes_belongs_to_the_owner_of_the_store() {
+    if !child::is_root() {
+        println!("skipped: to give files away needs root");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("sessions");
+    let owner = 65_534;
+    fs::create_dir(&root).unwrap();
+    chown(&root, Some(owner), Some(owner)).unwrap();
+    let look_around = || {
+        let store = MapStore::open(&root).unwrap();
+        // So many that the index grows.
+        for number in 0..5_000 {
+            put(&store, &key(&number.to_string()), b"payload");
+        }
+        let run = run_directory(&root);
+        let made = fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().path());
+        for path in made.chain([run.clone(), root.join("heap")]) {
+            assert_eq!(fs::metadata(&path).unwrap().uid(), owner, "{}", path.display());
+        }
+    };
+    look_around();
+    reboot(&root);
+    look_around();
 }

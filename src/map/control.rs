@@ -14,7 +14,7 @@ use super::order;
 use super::registry::HANDLES_MAX;
 use super::size::EXTENTS_MAX;
 use super::tables::REMEDY;
-use crate::seams::{FileSystem, OpenMode};
+use crate::seams::{self, FileSystem, OpenMode};
 use crate::sync::{Arc, Ordering};
 
 /// The opened control file.
@@ -79,6 +79,7 @@ impl Control {
         salt: u64,
     ) -> io::Result<Self> {
         let file = fs.open(&root, &directory.join(NAME), OpenMode::CreateNew)?;
+        seams::hand_over(&root, &file)?;
         fs.allocate(&file, 0, (WORDS * size_of::<u64>()) as u64)?;
         let area = Area::map(file, WORDS)?;
         for (word, value) in area.words(0, 2).unwrap_or_default().iter().zip([MAGIC, seed]) {

@@ -19,7 +19,7 @@ use super::table::Hash;
 use super::tables::Tables;
 use super::word::{Place, State, Use};
 use crate::id::Key;
-use crate::seams::{FileSystem, OpenMode};
+use crate::seams::{self, FileSystem, OpenMode};
 use crate::sync::Arc;
 
 /// What is needed to enter.
@@ -71,12 +71,14 @@ impl Entrance {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Several may create it at once; it is empty until it grows.
                 let file = self.fs.open(&self.root, Path::new(HEAP), OpenMode::Create)?;
+                seams::hand_over(&self.root, &file)?;
                 self.fs.sync_directory(&self.root)?;
                 file
             }
             opened => opened?,
         };
-        let cells = Area::map(file, EXTENTS_MAX as usize * UNITS * UNIT)?;
+        let cells =
+            Area::map(file, EXTENTS_MAX as usize * UNITS * UNIT).map_err(out_of_addresses)?;
         let extents = Arc::clone(&control.area);
         Ok(Heap::new(cells, extents, Word::Extents as usize, control::EXTENTS))
     }
@@ -86,7 +88,12 @@ impl Entrance {
         let draft = PathBuf::from(format!("{DRAFT}{:016x}", self.salt));
         self.remove(&draft)?;
         self.fs.create_directory(&self.root, &draft)?;
-        let published = self.fill(&draft, directory).and_then(|()| {
+        let made = || {
+            let made = self.fs.open(&self.root, &draft, OpenMode::Directory)?;
+            seams::hand_over(&self.root, &made)?;
+            self.fill(&draft, directory)
+        };
+        let published = made().and_then(|()| {
             match self.fs.rename(&self.root, &draft, directory) {
                 // Somebody else was first.
                 Err(error) if is_taken(&error) => self.remove(&draft),
@@ -296,6 +303,18 @@ fn foreign(extent: Extent) -> io::Error {
         extent.0
     );
     io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+/// Says what is missing, which is not memory.
+fn out_of_addresses(error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::OutOfMemory {
+        return error;
+    }
+    let gib = (u64::from(EXTENTS_MAX) * EXTENT) >> 30;
+    let text = format!(
+        "the heap needs {gib} GiB of address space, not of memory; raise the limit (`ulimit -v`, RLIMIT_AS)"
+    );
+    io::Error::new(io::ErrorKind::OutOfMemory, text)
 }
 
 fn is_taken(error: &io::Error) -> bool {

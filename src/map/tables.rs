@@ -7,7 +7,7 @@ use super::area::Area;
 use super::control::{Control, Word};
 use super::index::{LOG2_MAX, LOG2_MIN};
 use super::table::{self, Table};
-use crate::seams::OpenMode;
+use crate::seams::{self, OpenMode};
 use crate::sync::{Arc, Ordering};
 
 /// The tables of a store, by number.
@@ -59,6 +59,7 @@ impl Tables {
         let Control { fs, root, .. } = &*self.control;
         let draft = self.control.draft("index");
         let file = fs.open(root, &draft, OpenMode::CreateNew)?;
+        seams::hand_over(root, &file)?;
         let length = (table::words(log2) * size_of::<u64>()) as u64;
         let made = fs.allocate(&file, 0, length).and_then(|()| {
             let area = Area::map(file, table::words(log2))?;

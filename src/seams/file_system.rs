@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::Path;
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
@@ -207,6 +208,16 @@ fn beside<T>(
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = open_without_links(root, parent, flags, Mode::empty())?;
     work(directory.as_fd(), name.as_ref())
+}
+
+/// Gives what was made below `root` to its owner, if that is somebody else: root who looks into a store
+/// must not lock its program out. Where this is not allowed the owner has access some other way, or is told.
+pub(crate) fn hand_over(root: &File, made: &File) -> io::Result<()> {
+    let (root, now) = (root.metadata()?, made.metadata()?);
+    if root.uid() != now.uid() {
+        let _ = fchown(made, Some(root.uid()), Some(root.gid()));
+    }
+    Ok(())
 }
 
 /// Writes all of `bytes`, in as many writes as it takes.

@@ -12,4 +12,4 @@ pub(crate) use clock::coarse_monotonic;
 pub use clock::{Clock, OsClock, Timestamp};
 pub use entropy::{Entropy, OsEntropy};
 pub use file_system::{FileStat, FileSystem, Flock, OpenMode, OsFileSystem};
-pub(crate) use file_system::{irregular, read, write_all};
+pub(crate) use file_system::{hand_over, irregular, read, write_all};
