@@ -79,8 +79,7 @@ pub use walk::MapWalk;
 /// The largest payload has 1,965,848 bytes, all sessions together 32 GiB. The heap is mapped as a whole,
 /// so the process needs 32 GiB of address space; it takes memory only for what is used.
 ///
-/// [`Durability::Power`] syncs every commit before it returns. Its tests cut the power at samples of
-/// all instants; for what must survive a power cut in any case use a [`FileStore`](crate::FileStore).
+/// [`Durability::Power`] syncs every commit before it returns, many at a time.
 ///
 /// # Forks
 ///
