@@ -1,0 +1,283 @@
+//! The session as the parts of a request see it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use cloakroom::{Access, Key, Store};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use crate::visit::Request;
+
+/// The session of a request, not opened yet. Clones and other handles of the request share one hold.
+pub struct LazySession<S: Store>(pub(crate) Arc<Request<S>>);
+
+impl<S: Store> LazySession<S> {
+    /// Opens the session, or joins those that did. Waits for its lock, if its access has one.
+    ///
+    /// # Fairness, deadlocks, cancel safety
+    ///
+    /// See [`Store::open`]. Within a request nobody waits for another part of it: all share one hold.
+    ///
+    /// # Errors
+    ///
+    /// The lock was not granted in time; the error names the holder's route.
+    /// [`Error::Expired`] and [`Error::AddressChanged`] if the settings say so. The store failed.
+    pub async fn open(&self) -> Result<Session<S>, Error> {
+        self.0.open(None).await?;
+        Ok(Session(Arc::clone(&self.0)))
+    }
+
+    /// The same with an access of its own, whatever that of the route is.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and [`Error::Access`] if it is open already in a way that does not serve.
+    pub async fn open_as(&self, access: Access) -> Result<Session<S>, Error> {
+        self.0.open(Some(access)).await?;
+        Ok(Session(Arc::clone(&self.0)))
+    }
+
+    /// Sets the access of the route, for whoever opens the session after this.
+    pub fn set_access(&self, access: Access) {
+        self.0.set_access(access);
+    }
+
+    /// Sets what to call the request in errors, for frameworks that know the route late.
+    pub fn set_route(&self, route: impl Into<Cow<'static, str>>) {
+        self.0.set_route(route.into());
+    }
+
+    /// The address of the client, as far as the peer and trusted proxies tell.
+    #[must_use]
+    pub fn client(&self) -> Option<IpAddr> {
+        self.0.client()
+    }
+}
+
+/// The session of a request: named values of any serde type. Clones and other handles of the request share it.
+///
+/// What was changed is stored at the end of the request, or by [`commit`](Self::commit).
+///
+/// # Examples
+///
+/// ```
+/// # use cloakroom::MemoryStore;
+/// # use cloakroom::blocking::wait;
+/// # use cloakroom_web::{Arrival, Error, Session, SessionManager, Settings};
+/// # let secret = "01234567890123456789012345678901";
+/// # let manager = SessionManager::new(MemoryStore::new(), Settings::new(secret))?;
+/// # let visit = manager.begin(Arrival::new());
+/// # let session = wait(visit.session().open())?;
+/// async fn report(session: Session<MemoryStore>) -> Result<String, Error> {
+///     let user: Option<String> = session.get("user")?;
+///     session.release().await?; // the page's other calls go on now
+///     Ok(format!("a slow report for {user:?}"))
+/// }
+/// # assert!(wait(report(session))?.contains("None"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Session<S: Store>(Arc<Request<S>>);
+
+impl<S: Store> Session<S> {
+    /// The value of this name; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// What is stored is no `T`.
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        self.0.with_open(|opened| opened.session.get(name))
+    }
+
+    /// Sets a value. One that equals the stored value is no change.
+    ///
+    /// # Errors
+    ///
+    /// The value cannot be encoded, or the session is read-only, or it was committed, released, forgotten or
+    /// destroyed before. It was not set.
+    pub fn insert<T: Serialize>(&self, name: &str, value: T) -> Result<(), Error> {
+        self.0.with_open(|opened| opened.session.insert(name, value))
+    }
+
+    /// Replaces a value by what `change` makes of it, and returns the new one.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get) and [`insert`](Self::insert). `change` cannot use the session: it is told
+    /// [`Error::Busy`].
+    pub fn update<T: DeserializeOwned + Serialize>(
+        &self,
+        name: &str,
+        change: impl FnOnce(Option<T>) -> T,
+    ) -> Result<T, Error> {
+        self.0.with_open(|opened| opened.session.update(name, change))
+    }
+
+    /// Removes a value; says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Self::insert).
+    pub fn remove(&self, name: &str) -> Result<bool, Error> {
+        self.0.with_open(|opened| opened.session.remove(name))
+    }
+
+    /// Removes all values. The session itself lives on; see [`destroy`](Self::destroy).
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Self::insert).
+    pub fn clear(&self) -> Result<(), Error> {
+        self.0.with_open(|opened| opened.session.clear())
+    }
+
+    /// The names of all values, in order.
+    ///
+    /// # Errors
+    ///
+    /// The request is over, or another part of it is committing.
+    pub fn keys(&self) -> Result<Vec<String>, Error> {
+        self.0.with_open(|opened| Ok(opened.session.keys().map(str::to_owned).collect()))
+    }
+
+    /// Whether the store does not hold this session: it was never committed, or it is over.
+    ///
+    /// # Errors
+    ///
+    /// As [`keys`](Self::keys).
+    pub fn is_new(&self) -> Result<bool, Error> {
+        self.0.with_open(|opened| Ok(opened.session.is_new()))
+    }
+
+    /// How it was opened.
+    ///
+    /// # Errors
+    ///
+    /// As [`keys`](Self::keys).
+    pub fn access(&self) -> Result<Access, Error> {
+        self.0.with_open(|opened| Ok(opened.session.access()))
+    }
+
+    /// The name of the session in the store and in logs. It opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`keys`](Self::keys).
+    pub fn key(&self) -> Result<Key, Error> {
+        self.0.with_open(|opened| Ok(*opened.session.key()))
+    }
+
+    /// Gives the session a new id: at login, so that an id known before is worth nothing after. It takes effect
+    /// with the commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Self::insert); or there were no random numbers.
+    pub fn renew(&self) -> Result<(), Error> {
+        let grace = self.0.manager().renew_grace();
+        self.0.with_open(|opened| opened.session.renew(grace).map(drop))
+    }
+
+    /// Writes nothing at the end, but keeps the lock until then. A change from now on is an error.
+    ///
+    /// # Errors
+    ///
+    /// As [`keys`](Self::keys).
+    pub fn forget(&self) -> Result<(), Error> {
+        self.0.with_open(|opened| {
+            opened.session.forget();
+            Ok(())
+        })
+    }
+
+    /// Writes the session if it changed, and lets it go: the page's other calls go on. It can still be read;
+    /// a change from now on is an error.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`](cloakroom::CommitError). The session stays as it was, so that the commit can be tried again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped in the middle, the commit happens or not, as a whole, and the session is let go.
+    pub async fn commit(&self) -> Result<(), Error> {
+        let (mut opened, away) = self.0.take().await?;
+        let done = opened.session.commit().await;
+        away.back(opened, done)
+    }
+
+    /// Lets the session go now and writes nothing: the page's other calls go on. What was read stays readable,
+    /// changes are dropped, and a change from now on is an error.
+    ///
+    /// # Errors
+    ///
+    /// As [`keys`](Self::keys).
+    pub async fn release(&self) -> Result<(), Error> {
+        let (mut opened, away) = self.0.take().await?;
+        opened.session.release().await;
+        away.back(opened, Ok(()))
+    }
+
+    /// Stores the session now, even if nothing is in it, and keeps it. For a page whose first Ajax calls
+    /// must find one session.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit).
+    pub async fn ensure_saved(&self) -> Result<(), Error> {
+        let (mut opened, away) = self.0.take().await?;
+        let done = opened.session.ensure_saved().await;
+        away.back(opened, done)
+    }
+
+    /// Sets the last access to now, whatever part of the idle time has passed. Possible with every access.
+    ///
+    /// # Errors
+    ///
+    /// The store refused.
+    pub async fn touch(&self) -> Result<(), Error> {
+        let (mut opened, away) = self.0.take().await?;
+        opened.touched = true;
+        let done = opened.session.touch().await;
+        away.back(opened, done)
+    }
+
+    /// Ends the session for every request, also for those that wait for it, and makes the browser forget it.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`](cloakroom::CommitError); the session is as it was.
+    pub async fn destroy(&self) -> Result<(), Error> {
+        let (mut opened, away) = self.0.take().await?;
+        let done = opened.session.destroy().await;
+        opened.destroyed |= done.is_ok();
+        away.back(opened, done)
+    }
+}
+
+impl<S: Store> Clone for LazySession<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: Store> Clone for Session<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: Store> fmt::Debug for LazySession<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LazySession").field("route", &self.0.route()).finish_non_exhaustive()
+    }
+}
+
+impl<S: Store> fmt::Debug for Session<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("route", &self.0.route()).finish_non_exhaustive()
+    }
+}
