@@ -14,7 +14,7 @@ use crate::id::Key;
 use crate::limits::{self, PAYLOAD_MAX};
 use crate::queue::{Arrival, HandOverLimit, Held, LockQueue, Mode, Outcome};
 use crate::record::{Lifetime, Record};
-use crate::seams::{Clock, Entropy, OsClock, OsEntropy, Timestamp};
+use crate::seams::{self, Clock, Entropy, OsClock, OsEntropy, Timestamp};
 use crate::store::{Condition, Hold, OpenRequest, Store, SweepBudget, Swept, Terms, Then};
 use crate::sync::{Arc, Mutex};
 pub use inventory::MemoryWalk;
@@ -199,13 +199,12 @@ impl Shelf {
     }
 
     fn birth(&self) -> Result<u64, CommitError> {
-        let mut birth = [0; 8];
-        self.entropy.fill(&mut birth).map_err(|source| IoError {
+        let failed = |source| IoError {
             operation: "get random numbers for",
             place: "a new session".into(),
             source,
-        })?;
-        Ok(u64::from_le_bytes(birth))
+        };
+        Ok(seams::random(&*self.entropy).map_err(failed)?)
     }
 }
 
@@ -278,7 +277,7 @@ impl MemoryHold {
                 let version = record.version.saturating_add(1);
                 Record { version, accessed: now, lifetime, ..record }
             }
-            None => newborn(self.shelf.birth()?, now, lifetime),
+            None => Record::newborn(self.shelf.birth()?, now, lifetime),
         };
         let stored = Stored { record, payload: payload.into() };
         self.shelf.sessions.lock().insert(self.key, stored.clone());
@@ -381,7 +380,7 @@ impl Hold for MemoryHold {
             }
         };
         let now = self.shelf.clock.now();
-        let mut record = newborn(birth, now, lifetime);
+        let mut record = Record::newborn(birth, now, lifetime);
         let mut sessions = self.shelf.sessions.lock();
         if sessions.get(new).is_some_and(|there| !there.record.is_expired(now)) {
             drop(sessions);
@@ -425,8 +424,4 @@ fn release(shelf: &Shelf, held: Held<()>) {
         // The queue of a forked child is a copy whose locks another thread may have held.
         Err(_) => std::mem::forget(held),
     }
-}
-
-const fn newborn(birth: u64, now: Timestamp, lifetime: Lifetime) -> Record {
-    Record { birth, version: 1, created: now, accessed: now, lifetime, retired_until: None }
 }

@@ -26,6 +26,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// That of a new session.
+    pub(crate) const fn newborn(birth: u64, now: Timestamp, lifetime: Lifetime) -> Self {
+        Self { birth, version: 1, created: now, accessed: now, lifetime, retired_until: None }
+    }
+
     /// When the session ends unless it is used before; `None`: never.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {

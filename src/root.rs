@@ -1,5 +1,6 @@
 //! The directory of a store.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -14,6 +15,49 @@ pub(crate) const COPIES: &str = "copy";
 /// The directory in the root for what is damaged.
 pub(crate) const QUARANTINE: &str = "quarantine";
 
+/// Enters the store in `directory`: its root, and its description as `parse` reads it. Unless it
+/// `must_exist`, an empty or missing directory becomes one, which `describe` describes.
+pub(crate) fn open_or_create<T>(
+    fs: &dyn FileSystem,
+    directory: &Path,
+    must_exist: bool,
+    parse: impl Fn(&toml::Table) -> Result<T, String>,
+    describe: impl FnOnce() -> Result<String, StoreError>,
+) -> Result<(File, T), StoreError> {
+    let root = if must_exist { enter(directory)? } else { create(fs, directory)? };
+    if let Some(stands) = store_toml::load(fs, &root, directory, &parse)? {
+        return Ok((root, stands));
+    }
+    if must_exist {
+        return Err(StoreError::Missing { place: directory.to_owned() });
+    }
+    if is_empty(fs, &root, directory)? {
+        store_toml::create(fs, &root, directory, &describe()?)?;
+    }
+    // Another opener may have made it a store since.
+    let stands = store_toml::load(fs, &root, directory, &parse)?;
+    let stands = stands.ok_or_else(|| StoreError::NotAStore { place: directory.to_owned() })?;
+    Ok((root, stands))
+}
+
+/// Refuses a setting that is not as the store in `directory` was created with.
+pub(crate) fn check_setting<T: PartialEq + fmt::Display>(
+    directory: &Path,
+    setting: &'static str,
+    found: T,
+    asked: Option<T>,
+) -> Result<(), StoreError> {
+    match asked.filter(|asked| *asked != found) {
+        None => Ok(()),
+        Some(asked) => Err(StoreError::Mismatch {
+            place: directory.to_owned(),
+            setting,
+            found: found.to_string(),
+            asked: asked.to_string(),
+        }),
+    }
+}
+
 /// The one place where a path of the caller is followed, links included: the store is where the
 /// caller says. Below it no link is followed.
 fn open(directory: &Path) -> Result<File, IoError> {
@@ -25,7 +69,7 @@ fn open(directory: &Path) -> Result<File, IoError> {
 }
 
 /// Opens the directory of a store that must be there.
-pub(crate) fn enter(directory: &Path) -> Result<File, StoreError> {
+fn enter(directory: &Path) -> Result<File, StoreError> {
     open(directory).map_err(|error| match error.source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
             StoreError::Missing { place: directory.to_owned() }
@@ -35,7 +79,7 @@ pub(crate) fn enter(directory: &Path) -> Result<File, StoreError> {
 }
 
 /// Opens the directory of a store, and creates it if it is missing.
-pub(crate) fn create(fs: &dyn FileSystem, directory: &Path) -> Result<File, StoreError> {
+fn create(fs: &dyn FileSystem, directory: &Path) -> Result<File, StoreError> {
     use std::os::unix::fs::DirBuilderExt as _;
     let failed =
         |operation| move |source| IoError { operation, place: directory.to_owned(), source };
@@ -52,11 +96,7 @@ pub(crate) fn create(fs: &dyn FileSystem, directory: &Path) -> Result<File, Stor
 }
 
 /// Whether a directory holds nothing but a description that is being written, so that it may become a store.
-pub(crate) fn is_empty(
-    fs: &dyn FileSystem,
-    root: &File,
-    directory: &Path,
-) -> Result<bool, StoreError> {
+fn is_empty(fs: &dyn FileSystem, root: &File, directory: &Path) -> Result<bool, StoreError> {
     let failed = |source| IoError { operation: "list", place: directory.to_owned(), source };
     let here = fs.open(root, Path::new("."), OpenMode::Directory).map_err(failed)?;
     for entry in fs.list(&here).map_err(failed)? {

@@ -5,7 +5,6 @@
 mod rig;
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use cloakroom::{
     Access, Calling, CommitError, Durability, FileStore, Hold as _, OpenRequest, Store as _,
     StoreError, Terms,
 };
+use rig::small_disk::SmallDisk;
 use rig::{
     child, commit, commit_and_keep, destroy, errno, key, open, put, read, renew, sweep, sys,
 };
@@ -25,31 +25,17 @@ trait Tight {
     fn free(&mut self);
 }
 
-/// A small disk in memory, and a file that fills it.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn new(options: &str) -> Self {
-        sys::private_mounts();
-        let directory = tempfile::tempdir().unwrap();
-        sys::mount_tmpfs(directory.path(), options);
-        Self(directory)
-    }
-}
-
 impl Tight for SmallDisk {
     fn directory(&self) -> &Path {
-        self.0.path()
+        SmallDisk::directory(self)
     }
 
     fn fill(&mut self) {
-        let mut ballast =
-            File::options().create(true).append(true).open(self.0.path().join("ballast")).unwrap();
-        while ballast.write_all(&[0; 4_096]).is_ok() {}
+        SmallDisk::fill(self);
     }
 
     fn free(&mut self) {
-        fs::remove_file(self.0.path().join("ballast")).unwrap();
+        SmallDisk::free(self);
     }
 }
 

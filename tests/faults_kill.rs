@@ -9,32 +9,16 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cloakroom::{
     Access, Calling, CommitError, Durability, FileStore, Hold as _, Key, Lifetime, OpenError,
     OpenRequest, Store as _,
 };
-use rig::tap::{Answer, Call, Tap, Tapped};
+use rig::tap::{Executioner, Tapped};
 use rig::{
     Random, child, commit, commit_and_keep, destroy, key, open, put, read, renew, sys, try_open,
 };
-
-/// Kills this process at its k-th call of the file system.
-struct Executioner {
-    calls: AtomicU64,
-    last: u64,
-}
-
-impl Tap for Executioner {
-    fn before(&self, _: &Call<'_>) -> Answer {
-        if self.calls.fetch_add(1, Ordering::Relaxed) + 1 == self.last {
-            sys::die();
-        }
-        Answer::Pass
-    }
-}
 
 /// What a victim does to its session. Each payload names the session and what wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +159,7 @@ fn a_kill_at_any_step_leaves_the_old_state_or_the_new() {
                 for step in 1.. {
                     prepare(&store, "a", deed);
                     let pid = sys::fork(|| {
-                        let tap = Executioner { calls: AtomicU64::new(0), last: step };
+                        let tap = Executioner::at(step);
                         let fs = Tapped(Arc::new(tap));
                         let store = FileStore::builder(&root).file_system(fs).open().unwrap();
                         perform(&store, "a", deed);
@@ -206,7 +190,7 @@ fn a_kill_while_a_store_is_created_leaves_a_place_for_a_store() {
             let directory = rig::directory();
             let root = directory.path().join("sessions");
             let pid = sys::fork(|| {
-                let tap = Executioner { calls: AtomicU64::new(0), last: step };
+                let tap = Executioner::at(step);
                 FileStore::builder(&root).file_system(Tapped(Arc::new(tap))).open().unwrap();
                 0
             });

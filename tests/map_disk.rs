@@ -5,8 +5,7 @@
 
 mod rig;
 
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,6 +17,7 @@ use cloakroom::{
     StoreError, SweepBudget, Terms,
 };
 use rig::map::{MapHeld, census, heap_length, reboot};
+use rig::small_disk::SmallDisk;
 use rig::tap::{Answer, Call, Method, Tap, Tapped};
 use rig::{child, commit, destroy, errno, key, open, put, read, renew, sys};
 
@@ -31,31 +31,17 @@ trait Tight {
     }
 }
 
-/// A small disk in memory, and a file that fills it.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn new(options: &str) -> Self {
-        sys::private_mounts();
-        let directory = tempfile::tempdir().unwrap();
-        sys::mount_tmpfs(directory.path(), options);
-        Self(directory)
-    }
-}
-
 impl Tight for SmallDisk {
     fn directory(&self) -> &Path {
-        self.0.path()
+        SmallDisk::directory(self)
     }
 
     fn fill(&mut self) {
-        let mut ballast =
-            File::options().create(true).append(true).open(self.0.path().join("ballast")).unwrap();
-        while ballast.write_all(&[0; 4_096]).is_ok() {}
+        SmallDisk::fill(self);
     }
 
     fn free(&mut self) {
-        fs::remove_file(self.0.path().join("ballast")).unwrap();
+        SmallDisk::free(self);
     }
 }
 
@@ -332,7 +318,7 @@ fn room_that_was_promised_and_not_given_is_a_dead_process() {
         if skipped() {
             return;
         }
-        let mut disk = SmallDisk::new(SMALL);
+        let disk = SmallDisk::new(SMALL);
         let root = disk.directory().join("sessions");
         drop(disk.open(Durability::Process).unwrap());
         disk.fill();

@@ -13,11 +13,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use cloakroom::{Access, Durability, Key, MapStore};
 use rig::map::{census, heap_length, reboot, run_directory};
-use rig::tap::{Answer, Call, Tap, Tapped};
+use rig::tap::{Executioner, Tapped};
 use rig::worker::work_until_killed;
 use rig::worker::{
     Diary, HOT, Ledger, Line, Own, count, hot_key, hot_payload, own_key, own_payload,
@@ -195,21 +194,6 @@ fn kills_and_reboots_lose_nothing_acknowledged_with_power_durability() {
     });
 }
 
-/// Kills this process at its k-th call of the file system.
-struct Executioner {
-    calls: AtomicU64,
-    last: u64,
-}
-
-impl Tap for Executioner {
-    fn before(&self, _: &Call<'_>) -> Answer {
-        if self.calls.fetch_add(1, Ordering::Relaxed) + 1 == self.last {
-            sys::die();
-        }
-        Answer::Pass
-    }
-}
-
 /// A process is killed at each step of creating a store, of building its index anew, and of making a
 /// new table; the next one goes on at once.
 #[test]
@@ -227,7 +211,7 @@ fn a_kill_at_any_step_of_building_leaves_a_store() {
                     reboot(&root);
                 }
                 let pid = sys::fork(|| {
-                    let tap = Executioner { calls: AtomicU64::new(0), last: step };
+                    let tap = Executioner::at(step);
                     let fs = Tapped(Arc::new(tap));
                     let store = MapStore::builder(&root).file_system(fs).open().unwrap();
                     // So many that the first table is too small.

@@ -1,12 +1,7 @@
 //! `ROOT/store.toml`: what a store was created with.
 
-use std::fs::File;
-use std::path::Path;
-
 use super::Durability;
 use super::layout::Layout;
-use crate::error::StoreError;
-use crate::seams::FileSystem;
 use crate::store_toml;
 
 /// The description of a store, written once, when the store is created.
@@ -17,28 +12,7 @@ pub(super) struct Description {
 }
 
 impl Description {
-    /// Reads the description of the store in `root`; `None`: there is none.
-    pub(super) fn load(
-        fs: &dyn FileSystem,
-        root: &File,
-        root_path: &Path,
-    ) -> Result<Option<Self>, StoreError> {
-        store_toml::load(fs, root, root_path, Self::parse)
-    }
-
-    /// Describes the new store in `root`; says what stands if somebody else was first.
-    pub(super) fn create(
-        self,
-        fs: &dyn FileSystem,
-        root: &File,
-        root_path: &Path,
-    ) -> Result<Self, StoreError> {
-        store_toml::create(fs, root, root_path, &self.to_text())?;
-        let stands = Self::load(fs, root, root_path)?;
-        stands.ok_or_else(|| StoreError::NotAStore { place: root_path.to_owned() })
-    }
-
-    fn parse(table: &toml::Table) -> Result<Self, String> {
+    pub(super) fn parse(table: &toml::Table) -> Result<Self, String> {
         store_toml::check(table, "file", FORMAT)?;
         let small = |name| {
             let number = store_toml::number(table, name)?;
@@ -49,7 +23,7 @@ impl Description {
         Ok(Self { layout, durability: store_toml::durability(table)? })
     }
 
-    fn to_text(self) -> String {
+    pub(super) fn to_text(self) -> String {
         let Self { layout: Layout { levels, digits }, durability } = self;
         format!(
             "# A cloakroom session store. Do not edit: the files lie where this says.\n\

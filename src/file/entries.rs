@@ -11,7 +11,7 @@ use super::layout::parse_name;
 use super::room::{Room, Spot};
 use crate::error::IoError;
 use crate::root::{COPIES, QUARANTINE};
-use crate::seams::{OpenMode, irregular};
+use crate::seams::{self, OpenMode, irregular};
 use crate::store_toml;
 
 /// All entries of a store, directory by directory.
@@ -68,13 +68,12 @@ impl Entries {
     /// look at a few sessions each get everywhere.
     pub(super) fn from_anywhere(room: &Room) -> Result<Self, IoError> {
         let mut entries = Self::new(room)?;
-        let mut random = [0; 8];
         let is_spread = room.layout.levels > 0;
         if let Some(root) = entries.path.first_mut()
             && is_spread
-            && room.entropy.fill(&mut random).is_ok()
+            && let Ok(random) = seams::random(&*room.entropy)
         {
-            root.rotate(u64::from_le_bytes(random));
+            root.rotate(random);
         }
         Ok(entries)
     }

@@ -308,35 +308,15 @@ impl FileStoreBuilder {
         if let Some(layout) = layout {
             layout.check()?;
         }
-        let root =
-            if must_exist { root::enter(&directory)? } else { root::create(&*fs, &directory)? };
-        let stands = match Description::load(&*fs, &root, &directory)? {
-            Some(stands) => stands,
-            None if must_exist => return Err(StoreError::Missing { place: directory }),
-            None if root::is_empty(&*fs, &root, &directory)? => {
-                let new = Description {
-                    layout: layout.unwrap_or_default(),
-                    durability: durability.unwrap_or_default(),
-                };
-                new.create(&*fs, &root, &directory)?
-            }
-            // Another opener may have made it a store since.
-            None => Description::load(&*fs, &root, &directory)?
-                .ok_or_else(|| StoreError::NotAStore { place: directory.clone() })?,
+        let describe = || {
+            let (layout, durability) = (layout.unwrap_or_default(), durability.unwrap_or_default());
+            Ok(Description { layout, durability }.to_text())
         };
-        let mismatch = |setting, found: String, asked: String| StoreError::Mismatch {
-            place: directory.clone(),
-            setting,
-            found,
-            asked,
-        };
+        let (root, stands) =
+            root::open_or_create(&*fs, &directory, must_exist, Description::parse, describe)?;
         let Description { layout: laid_out, durability: durable } = stands;
-        if let Some(layout) = layout.filter(|layout| *layout != laid_out) {
-            return Err(mismatch("layout", laid_out.to_string(), layout.to_string()));
-        }
-        if let Some(asked) = durability.filter(|asked| *asked != durable) {
-            return Err(mismatch("durability", durable.to_string(), asked.to_string()));
-        }
+        root::check_setting(&directory, "layout", laid_out, layout)?;
+        root::check_setting(&directory, "durability", durable, durability)?;
         let settings =
             Settings { fs, clock, entropy, layout: laid_out, durability: durable, waiters_max };
         Ok(FileStore { room: Arc::new(Room::new(root, directory, settings)) })

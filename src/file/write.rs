@@ -25,7 +25,7 @@ use super::read::{Contents, Current};
 use super::room::{Room, Spot};
 use crate::error::{CommitError, IoError, OpenError, write_error};
 use crate::record::{Lifetime, Record};
-use crate::seams::{Flock, OpenMode};
+use crate::seams::{self, Flock, OpenMode};
 
 /// A payload and the record it goes with.
 #[derive(Clone, Copy)]
@@ -320,21 +320,12 @@ impl Room {
 
     /// The record of a new session.
     pub(super) fn newborn(&self, lifetime: Lifetime) -> Result<Record, CommitError> {
-        let mut birth = [0; 8];
-        self.entropy.fill(&mut birth).map_err(|source| IoError {
+        let birth = seams::random(&*self.entropy).map_err(|source| IoError {
             operation: "get random numbers for",
             place: self.root_path.clone(),
             source,
         })?;
-        let now = self.clock.now();
-        Ok(Record {
-            birth: u64::from_le_bytes(birth),
-            version: 1,
-            created: now,
-            accessed: now,
-            lifetime,
-            retired_until: None,
-        })
+        Ok(Record::newborn(birth, self.clock.now(), lifetime))
     }
 }
 

@@ -1,12 +1,6 @@
 //! What a map store was created with.
 
-use std::fs::File;
-use std::path::Path;
-
-use crate::error::StoreError;
 use crate::file::Durability;
-use crate::root;
-use crate::seams::FileSystem;
 use crate::store_toml;
 
 /// The description of a store.
@@ -19,31 +13,7 @@ pub(super) struct Description {
 }
 
 impl Description {
-    /// What the store in `root` was created with; `None`: there is none.
-    pub(super) fn load(
-        fs: &dyn FileSystem,
-        root: &File,
-        root_path: &Path,
-    ) -> Result<Option<Self>, StoreError> {
-        store_toml::load(fs, root, root_path, Self::parse)
-    }
-
-    /// Makes an empty directory a store; says what stands if somebody else was first.
-    pub(super) fn create(
-        self,
-        fs: &dyn FileSystem,
-        root: &File,
-        root_path: &Path,
-    ) -> Result<Self, StoreError> {
-        if root::is_empty(fs, root, root_path)? {
-            store_toml::create(fs, root, root_path, &self.to_text())?;
-        }
-        // Another opener may have made it a store since.
-        let stands = Self::load(fs, root, root_path)?;
-        stands.ok_or_else(|| StoreError::NotAStore { place: root_path.to_owned() })
-    }
-
-    fn parse(table: &toml::Table) -> Result<Self, String> {
+    pub(super) fn parse(table: &toml::Table) -> Result<Self, String> {
         store_toml::check(table, KIND, FORMAT)?;
         let seed = table.get("number").and_then(toml::Value::as_str);
         let seed = seed.and_then(|seed| u64::from_str_radix(seed, 16).ok());
@@ -51,7 +21,7 @@ impl Description {
         Ok(Self { seed, durability: store_toml::durability(table)? })
     }
 
-    fn to_text(self) -> String {
+    pub(super) fn to_text(self) -> String {
         let Self { seed, durability } = self;
         format!(
             "# A cloakroom session store. Do not edit: every check in its files depends on this.\n\

@@ -23,6 +23,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::heap::Heap;
 use super::size::{UNIT, UNIT_BYTES, UNITS};
+use super::table::Hash;
 use super::word::{Place, State};
 use crate::id::Key;
 use crate::record::{Lifetime, Record};
@@ -155,16 +156,16 @@ pub(super) fn peek(heap: &Heap, place: Place) -> Option<(Key, Record)> {
     Some((key_in(&start)?, record_in(&header_in(&start)?)))
 }
 
-/// The first two words of the key at `place`: as many as the index goes by.
-pub(super) fn read_hash(heap: &Heap, place: Place) -> (u64, u64) {
+/// Where in the index the key at `place` belongs.
+pub(super) fn read_hash(heap: &Heap, place: Place) -> Hash {
     let mut words = heap.read(place, 1, 2).into_iter().flatten();
-    (words.next().unwrap_or(0), words.next().unwrap_or(0))
+    Hash::of(words.next().unwrap_or(0), words.next().unwrap_or(0))
 }
 
-/// The first two words of a key.
-pub(super) fn hash_words(key: &Key) -> (u64, u64) {
+/// Where in the index a key belongs.
+pub(super) fn hash(key: &Key) -> Hash {
     let [first, second, ..] = key_words(key);
-    (first, second)
+    Hash::of(first, second)
 }
 
 #[inline]

@@ -17,6 +17,7 @@
 //! process killed at any point leaves cells that the sweep finds: free ones that no hint tells of,
 //! owned ones of a dead owner, live ones that are not in the index.
 
+// Not of `sync`: what it says is a hint of one handle, and no model turns on it.
 use std::sync::atomic::AtomicU32;
 
 use super::area::Area;

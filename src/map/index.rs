@@ -311,10 +311,7 @@ impl Index {
     }
 
     fn hash_at(&self) -> impl Fn(Place) -> Hash {
-        |place| {
-            let (first, second) = format::read_hash(&self.heap, place);
-            Hash::of(first, second)
-        }
+        |place| format::read_hash(&self.heap, place)
     }
 }
 

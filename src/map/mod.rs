@@ -46,7 +46,7 @@ use crate::fork;
 use crate::id::Key;
 use crate::pool::Pool;
 use crate::root;
-use crate::seams::{Clock, Entropy, FileSystem, OsClock, OsEntropy, OsFileSystem};
+use crate::seams::{self, Clock, Entropy, FileSystem, OsClock, OsEntropy, OsFileSystem};
 use crate::store::{OpenRequest, Store, SweepBudget, Swept};
 use crate::sync::{Arc, Mutex};
 use description::Description;
@@ -251,30 +251,15 @@ impl MapStoreBuilder {
             let place = directory.clone();
             move |source| IoError { operation, place, source }
         };
-        let random = || {
-            let mut bytes = [0; 8];
-            let filled = entropy.fill(&mut bytes).map(|()| u64::from_le_bytes(bytes));
-            filled.map_err(failed("get random numbers for"))
+        let random = || seams::random(&*entropy).map_err(failed("get random numbers for"));
+        let describe = || {
+            let durability = durability.unwrap_or_default();
+            Ok(Description { seed: random()?, durability }.to_text())
         };
-        let root =
-            if must_exist { root::enter(&directory)? } else { root::create(&*fs, &directory)? };
-        let stands = match Description::load(&*fs, &root, &directory)? {
-            Some(stands) => stands,
-            None if must_exist => return Err(StoreError::Missing { place: directory }),
-            None => {
-                let durability = durability.unwrap_or_default();
-                Description { seed: random()?, durability }.create(&*fs, &root, &directory)?
-            }
-        };
-        if let Some(asked) = durability.filter(|asked| *asked != stands.durability) {
-            return Err(StoreError::Mismatch {
-                place: directory.clone(),
-                setting: "durability",
-                found: stands.durability.to_string(),
-                asked: asked.to_string(),
-            });
-        }
-        let seed = stands.seed;
+        let (root, stands) =
+            root::open_or_create(&*fs, &directory, must_exist, Description::parse, describe)?;
+        let Description { seed, durability: durable } = stands;
+        root::check_setting(&directory, "durability", durable, durability)?;
         let for_room = root.try_clone().map_err(failed("open"))?;
         let entrance = Entrance { fs: Arc::clone(&fs), root, seed, salt: random()? };
         let (control, heap) = entrance.enter().map_err(failed("open"))?;
@@ -289,7 +274,7 @@ impl MapStoreBuilder {
             fs,
             clock,
             entropy,
-            durability: stands.durability,
+            durability: durable,
             seed,
             heap,
             index,

@@ -15,7 +15,6 @@ use super::format::{self, Age, Reading, Stored};
 use super::heap::Heap;
 use super::index::{self, Index};
 use super::size::{Class, EXTENT, EXTENTS_MAX, Extent, UNIT, UNITS};
-use super::table::Hash;
 use super::tables::Tables;
 use super::word::{Place, State, Use};
 use crate::id::Key;
@@ -113,71 +112,83 @@ impl Entrance {
         let control = Control::create(fs, root, draft.to_owned(), self.seed, self.salt)?;
         let control = Arc::new(control);
         let heap = Arc::new(self.heap(&control)?);
-        let length = self.fs.stat(heap.cells().file())?.size;
-        let extents = u32::try_from(length / EXTENT).unwrap_or(u32::MAX).min(EXTENTS_MAX);
-        if extents > 0 {
-            // A power cut may have left holes, and to write into one may be a SIGBUS.
-            let length = u64::from(extents) * EXTENT;
-            self.fs.allocate(heap.cells().file(), 0, length)?;
-        }
-        // A power cut may have left a part of one more, and nothing in it; a foreign file is not that.
-        let rest = Extent(extents);
-        if length > u64::from(extents) * EXTENT && heap.is_foreign(rest, self.seed) {
-            return Err(foreign(rest));
-        }
-        control.raise(Word::Extents, u64::from(extents));
-        let mut live: u64 = 0;
-        let mut ended = Ended::default();
-        for extent in (0..extents).map(Extent) {
-            if heap.is_foreign(extent, self.seed) {
-                return Err(foreign(extent));
-            }
-            if let Some(class) = heap.read_head(extent, self.seed) {
-                heap.assign(extent, class);
-                let mut free = 0;
-                for (place, state) in cells(&heap, extent, class) {
-                    match state.usage() {
-                        Use::Free => free += 1,
-                        Use::Live => live += 1,
-                        Use::Ended => ended.take_in(&heap, place, state, self.seed),
-                        Use::Owned(_) => {}
-                    }
-                }
-                heap.set_free(extent, free);
-            }
-        }
+        control.raise(Word::Extents, u64::from(self.measure(&heap)?));
+        let (live, ended) = self.look_around(&heap)?;
         let tables = Tables::new(Arc::clone(&control));
         tables.create(1, index::log2_for(live))?;
         tables.pass_on_to(1);
         let index = Index::open(tables, Arc::clone(&heap))?;
+        let outdated = self.lead_to_live(&index, &heap, &ended)?;
+        self.give_back(&heap, &outdated, &ended.cells, directory)
+    }
+
+    /// How many extents the heap has, all of them with room on the disk.
+    fn measure(&self, heap: &Heap) -> io::Result<u32> {
+        let length = self.fs.stat(heap.cells().file())?.size;
+        let extents = u32::try_from(length / EXTENT).unwrap_or(u32::MAX).min(EXTENTS_MAX);
+        let whole = u64::from(extents) * EXTENT;
+        if extents > 0 {
+            // A power cut may have left holes, and to write into one may be a SIGBUS.
+            self.fs.allocate(heap.cells().file(), 0, whole)?;
+        }
+        // A power cut may have left a part of one more, and nothing in it; a foreign file is not that.
+        let rest = Extent(extents);
+        if length > whole && heap.is_foreign(rest, self.seed) {
+            return Err(foreign(rest));
+        }
+        Ok(extents)
+    }
+
+    /// Takes over what extents say of themselves. How many records are live, and which sessions ended.
+    fn look_around(&self, heap: &Heap) -> io::Result<(u64, Ended)> {
+        let (mut live, mut ended) = (0, Ended::default());
+        for extent in (0..heap.extents()).map(Extent) {
+            if heap.is_foreign(extent, self.seed) {
+                return Err(foreign(extent));
+            }
+            let Some(class) = heap.read_head(extent, self.seed) else { continue };
+            heap.assign(extent, class);
+            let mut free = 0;
+            for (place, state) in cells(heap, extent, class) {
+                match state.usage() {
+                    Use::Free => free += 1,
+                    Use::Live => live += 1,
+                    Use::Ended => ended.take_in(heap, place, state, self.seed),
+                    Use::Owned(_) => {}
+                }
+            }
+            heap.set_free(extent, free);
+        }
+        Ok((live, ended))
+    }
+
+    /// Has the index lead to the latest record of each session. The cells of all others.
+    fn lead_to_live(
+        &self,
+        index: &Index,
+        heap: &Heap,
+        ended: &Ended,
+    ) -> io::Result<Vec<(Place, State)>> {
         let mut outdated = Vec::new();
-        for extent in (0..extents).map(Extent) {
+        for extent in (0..heap.extents()).map(Extent) {
             let Some(class) = heap.class_of(extent) else {
                 // Its head never came to the medium, so nothing in it was promised.
-                let cells = cells(&heap, extent, Class::SMALLEST);
+                let cells = cells(heap, extent, Class::SMALLEST);
                 outdated.extend(cells.filter(|(_, state)| state.usage() != Use::Free));
                 continue;
             };
-            for (place, state) in cells(&heap, extent, class) {
-                if state.usage() == Use::Live
-                    && let Some((key, Reading::Whole(stored))) =
-                        format::read_any(&heap, place, self.seed)
-                {
-                    if ended.covers(&key, &stored) {
-                        outdated.push((place, state));
-                    } else {
-                        outdated.extend(self.take_in(
-                            &index,
-                            &heap,
-                            (place, state),
-                            &key,
-                            &stored,
-                        )?);
-                    }
-                }
+            let is_live = |cell: &(Place, State)| cell.1.usage() == Use::Live;
+            for cell in cells(heap, extent, class).filter(is_live) {
+                let read = format::read_any(heap, cell.0, self.seed);
+                let Some((key, Reading::Whole(stored))) = read else { continue };
+                outdated.extend(if ended.covers(&key, &stored) {
+                    Some(cell)
+                } else {
+                    self.take_in(index, heap, cell, &key, &stored)?
+                });
             }
         }
-        self.give_back(&heap, &outdated, &ended.cells, directory)
+        Ok(outdated)
     }
 
     /// Gives back the cells of records that have a later one, or whose session ended. Left as they are
@@ -215,8 +226,7 @@ impl Entrance {
         key: &Key,
         stored: &Stored,
     ) -> io::Result<Option<(Place, State)>> {
-        let (first, second) = format::hash_words(key);
-        let hash = Hash::of(first, second);
+        let hash = format::hash(key);
         let read = |place| {
             let state = heap.state(place)?;
             Some((format::read(heap, place, key, self.seed)?, (place, state)))

@@ -13,7 +13,6 @@ use super::registry::Registry;
 use super::size::Class;
 use super::stash::Stash;
 use super::sweep::Cursor;
-use super::table::Hash;
 use super::word::{Place, State, Use};
 use crate::access::Calling;
 use crate::error::{CommitError, IoError, OpenError, write_error};
@@ -23,7 +22,7 @@ use crate::id::Key;
 use crate::inventory::{Adopted, Look};
 use crate::pool::Pool;
 use crate::record::{Lifetime, Record};
-use crate::seams::{Clock, Entropy, FileSystem};
+use crate::seams::{self, Clock, Entropy, FileSystem};
 use crate::sync::{Arc, Mutex};
 
 pub(super) struct Room {
@@ -163,7 +162,7 @@ impl Room {
                 self.confirm(spot.place(), state);
                 Ok(self.index.replace(spot, cell.place))
             }
-            None => self.index.insert(hash_of(key), cell.place, |place| {
+            None => self.index.insert(format::hash(key), cell.place, |place| {
                 format::read(&self.heap, place, key, self.seed)
             }),
         };
@@ -211,7 +210,7 @@ impl Room {
             seen = Some((format::read(&self.heap, place, key, self.seed)?, state));
             Some(())
         };
-        let found = self.index.find(hash_of(key), read);
+        let found = self.index.find(format::hash(key), read);
         let found = found.map_err(|error| self.io_error("read", error))?;
         Ok(found.and_then(|(spot, ())| Some((spot, seen?))))
     }
@@ -356,19 +355,9 @@ impl Room {
 
     /// The record of a new session.
     pub(super) fn newborn(&self, lifetime: Lifetime) -> Result<Record, CommitError> {
-        let mut birth = [0; 8];
-        self.entropy
-            .fill(&mut birth)
+        let birth = seams::random(&*self.entropy)
             .map_err(|error| self.io_error("get random numbers for", error))?;
-        let now = self.clock.now();
-        Ok(Record {
-            birth: u64::from_le_bytes(birth),
-            version: 1,
-            created: now,
-            accessed: now,
-            lifetime,
-            retired_until: None,
-        })
+        Ok(Record::newborn(birth, self.clock.now(), lifetime))
     }
 
     pub(super) fn io_error(&self, operation: &'static str, source: io::Error) -> IoError {
@@ -402,9 +391,4 @@ impl Drop for Room {
             }
         }
     }
-}
-
-pub(super) fn hash_of(key: &Key) -> Hash {
-    let (first, second) = format::hash_words(key);
-    Hash::of(first, second)
 }

@@ -2,7 +2,7 @@
 //! time: cell by cell through the heap.
 
 use super::format::{self, Reading};
-use super::room::{Room, Sighting, Standing, hash_of};
+use super::room::{Room, Sighting, Standing};
 use super::size::Extent;
 use super::word::{Place, State, Use};
 use crate::error::{CommitError, OpenError};
@@ -198,7 +198,7 @@ impl Room {
     /// Whether the index leads to this cell, whose record says that it has this key.
     fn is_indexed(&self, place: Place, key: &Key) -> Result<bool, OpenError> {
         let read = |place| format::peek(&self.heap, place).filter(|(there, _)| there == key);
-        let found = self.index.find(hash_of(key), read);
+        let found = self.index.find(format::hash(key), read);
         let found = found.map_err(|error| self.io_error("read", error))?;
         Ok(found.is_some_and(|(spot, _)| spot.place() == Some(place)))
     }

@@ -4,7 +4,7 @@
 use super::format::{self, Reading};
 use super::keys::RoomKey;
 use super::rebuild::HEAP;
-use super::room::{Room, hash_of};
+use super::room::Room;
 use super::size::{Class, Extent, UNIT};
 use super::word::Place;
 use crate::access::Calling;
@@ -93,7 +93,7 @@ impl Room {
         let end = end.map_err(|error| self.io_error("read", error))?;
         let mut read: Vec<Read> = read.into_iter().flatten().collect();
         read.retain(|Read { key, reading, .. }| {
-            let at = hash_of(key).position;
+            let at = format::hash(key).position;
             // The key of a damaged record may be the damage.
             let damaged = matches!(reading, Reading::Damaged);
             damaged || at >= position && end.is_none_or(|end| at < end)

@@ -12,6 +12,13 @@ pub trait Entropy: Send + Sync + 'static {
     fn fill(&self, bytes: &mut [u8]) -> io::Result<()>;
 }
 
+/// A random number.
+pub(crate) fn random(entropy: &dyn Entropy) -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    entropy.fill(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
 /// The operating system's random numbers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsEntropy;

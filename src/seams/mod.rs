@@ -10,6 +10,7 @@ mod range_lock;
 
 pub(crate) use clock::coarse_monotonic;
 pub use clock::{Clock, OsClock, Timestamp};
+pub(crate) use entropy::random;
 pub use entropy::{Entropy, OsEntropy};
 pub use file_system::{FileStat, FileSystem, Flock, OpenMode, OsFileSystem};
 pub(crate) use file_system::{hand_over, irregular, read, write_all};

@@ -13,6 +13,7 @@ pub mod child;
 pub mod disk;
 pub mod golden;
 pub mod map;
+pub mod small_disk;
 pub mod sys;
 pub mod tap;
 pub mod worker;

@@ -5,9 +5,12 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cloakroom::seams::{FileStat, FileSystem, Flock, OpenMode, OsFileSystem};
 use rustix::fs::Dir;
+
+use super::sys;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Method {
@@ -259,5 +262,26 @@ impl<T: Tap> FileSystem for Tapped<T> {
     fn unlock_byte(&self, file: &File, offset: u64) -> io::Result<()> {
         let call = Call { offset, ..on(Method::UnlockByte, file) };
         self.tap(call, || (), |_| OsFileSystem.unlock_byte(file, offset))
+    }
+}
+
+/// Kills this process at its k-th call of the file system.
+pub struct Executioner {
+    calls: AtomicU64,
+    last: u64,
+}
+
+impl Executioner {
+    pub fn at(step: u64) -> Self {
+        Self { calls: AtomicU64::new(0), last: step }
+    }
+}
+
+impl Tap for Executioner {
+    fn before(&self, _: &Call<'_>) -> Answer {
+        if self.calls.fetch_add(1, Ordering::Relaxed) + 1 == self.last {
+            sys::die();
+        }
+        Answer::Pass
     }
 }

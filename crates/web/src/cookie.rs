@@ -67,6 +67,20 @@ pub(crate) struct Attributes<'a> {
 }
 
 impl Template {
+    /// The safe attributes, for the cookie `id`.
+    #[cfg(test)]
+    pub(crate) fn of_test() -> Self {
+        let attributes = Attributes {
+            domain: None,
+            path: "/",
+            secure: true,
+            http_only: true,
+            same_site: SameSite::Lax,
+            max_age: None,
+        };
+        Self::new("id".to_owned(), &attributes)
+    }
+
     pub(crate) fn new(name: String, with: &Attributes<'_>) -> Self {
         let mut attributes = format!("; Path={}", with.path);
         if let Some(domain) = with.domain {
@@ -223,15 +237,7 @@ mod tests {
 
     #[test]
     fn a_value_that_was_set_is_found_again() {
-        let attributes = Attributes {
-            domain: None,
-            path: "/",
-            secure: true,
-            http_only: true,
-            same_site: SameSite::Lax,
-            max_age: None,
-        };
-        let template = Template::new("id".to_owned(), &attributes);
+        let template = Template::of_test();
         let cookie = template.set("id", "abc.DEF-_");
         assert_eq!(cookie.as_str(), "id=abc.DEF-_; Path=/; Secure; HttpOnly; SameSite=Lax");
         assert_eq!(template.size(2, 9), cookie.as_str().len());

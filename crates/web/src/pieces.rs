@@ -119,19 +119,6 @@ const SEAL_ID: usize = 8;
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-    use crate::cookie::{Attributes, SameSite};
-
-    fn template() -> Template {
-        let attributes = Attributes {
-            domain: None,
-            path: "/",
-            secure: true,
-            http_only: true,
-            same_site: SameSite::Lax,
-            max_age: None,
-        };
-        Template::new("id".to_owned(), &attributes)
-    }
 
     fn found(pieces: &Pieces) -> Vec<Found> {
         let found =
@@ -145,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_seal_of_any_length_comes_back_from_its_pieces_or_is_refused_with_its_size() {
-        let template = template();
+        let template = Template::of_test();
         let mut longest = 0;
         for length in (8..8_300).step_by(13) {
             match cut(&seal("s", length), &template, true, 1) {
@@ -168,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_size_in_the_error_is_that_of_the_cookie() {
-        let template = template();
+        let template = Template::of_test();
         let fits = limits::COOKIE_MAX - template.size(2, 0);
         assert_eq!(cut(&seal("s", fits), &template, false, 9).unwrap().len(), 1);
         let error = cut(&seal("s", fits + 1), &template, false, 9).unwrap_err();
@@ -178,7 +165,7 @@ mod tests {
 
     #[test]
     fn pieces_of_two_seals_are_never_mixed_and_each_complete_one_is_found() {
-        let template = template();
+        let template = Template::of_test();
         let old = cut(&seal("a", 7_000), &template, true, 1).unwrap();
         let new = cut(&seal("b", 7_000), &template, true, 1).unwrap();
         let crossed = vec![old.first().unwrap().clone(), new.last().unwrap().clone()];
@@ -191,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_piece_that_is_missing_renumbered_or_nonsense_completes_nothing() {
-        let pieces = cut(&seal("a", 7_000), &template(), true, 1).unwrap();
+        let pieces = cut(&seal("a", 7_000), &Template::of_test(), true, 1).unwrap();
         for index in 0..pieces.len() {
             let mut missing = pieces.clone();
             missing.remove(index);

@@ -111,11 +111,6 @@ impl Kind {
         !matches!(self, Self::Redb | Self::Fjall | Self::Dashmap)
     }
 
-    /// Whether all of it is in the memory of its process.
-    pub fn is_in_memory(self) -> bool {
-        self == Self::Dashmap
-    }
-
     pub fn losses(self) -> Option<Losses> {
         match self {
             Self::Cloakroom => Some(cloakroom::LOSSES),

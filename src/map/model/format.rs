@@ -52,10 +52,10 @@ pub(super) fn read_any(heap: &Heap, place: Place) -> Option<(Key, Reading)> {
     Some((Key { position, id: (second & 0x7f) as u8 }, reading))
 }
 
-/// The two words of the key at `place` that the index goes by.
-pub(super) fn read_hash(heap: &Heap, place: Place) -> (u64, u64) {
+/// Where in the index the key at `place` belongs.
+pub(super) fn read_hash(heap: &Heap, place: Place) -> Hash {
     let mut words = heap.read(place, 1, 2).into_iter().flatten();
-    (words.next().unwrap_or(0), words.next().unwrap_or(0))
+    Hash::of(words.next().unwrap_or(0), words.next().unwrap_or(0))
 }
 
 fn check(position: u64, second: u64) -> u64 {

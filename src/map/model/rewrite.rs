@@ -33,6 +33,12 @@ fn finish(world: &World, number: u64) {
     while !world.help(number, 1) {}
 }
 
+/// A helper that moves the session, and knows the first two tables already.
+fn settling(world: &World) -> impl FnOnce() + Send + 'static {
+    let (world, table, next) = (world.clone(), world.table(1), world.table(2));
+    move || table.settle(KEY.hash(), &next, &world.hash_at())
+}
+
 #[test]
 fn who_helped_last_finds_in_the_next_table_what_others_moved() {
     check(|first| {
@@ -125,8 +131,7 @@ fn of_two_that_create_one_session_beside_a_rewrite_one_wins() {
 fn a_helper_that_goes_on_late_brings_nothing_back() {
     check(|first| {
         let (world, mut writer) = in_rewrite(1, 1, 3);
-        let (helper, (table, next)) = (world.clone(), (world.table(1), world.table(2)));
-        let settle = move || table.settle(KEY.hash(), &next, &helper.hash_at());
+        let settle = settling(&world);
         let shared = world.clone();
         let go_on = move || {
             let world = shared;
@@ -147,9 +152,8 @@ fn a_helper_that_goes_on_late_brings_nothing_back() {
 fn a_helper_that_goes_on_late_leaves_a_table_alone_that_was_given_back() {
     check(|first| {
         let (world, mut writer) = in_rewrite(1, 1, 2);
-        let (helper, (table, next)) = (world.clone(), (world.table(1), world.table(2)));
+        let settle = settling(&world);
         let (given_back, world_2) = (world.table(2), world.table(2));
-        let settle = move || table.settle(KEY.hash(), &next, &helper.hash_at());
         let shared = world.clone();
         let go_on = move || {
             let world = shared;
@@ -231,8 +235,7 @@ fn a_slot_whose_session_ended_leads_nobody_astray() {
 fn a_helper_that_goes_on_late_puts_nothing_into_a_table_that_gives_way_itself() {
     check(|first| {
         let (world, mut writer) = in_rewrite(1, 2, 2);
-        let (helper, (table, next)) = (world.clone(), (world.table(1), world.table(2)));
-        let settle = move || table.settle(KEY.hash(), &next, &helper.hash_at());
+        let settle = settling(&world);
         let shared = world.clone();
         let go_on = move || {
             let world = shared;
@@ -255,8 +258,7 @@ fn a_helper_that_goes_on_late_puts_nothing_into_a_table_that_gives_way_itself() 
 fn a_helper_that_goes_on_late_does_not_take_the_next_record_in_the_cell_for_the_one_it_moves() {
     check(|first| {
         let (world, mut writer) = in_rewrite(1, 1, 1);
-        let (helper, (table, next)) = (world.clone(), (world.table(1), world.table(2)));
-        let settle = move || table.settle(KEY.hash(), &next, &helper.hash_at());
+        let settle = settling(&world);
         let shared = world.clone();
         let go_on = move || {
             finish(&shared, 1);
