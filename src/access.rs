@@ -42,16 +42,22 @@ impl Access {
     pub const fn may_write(self) -> bool {
         matches!(self, Self::Exclusive | Self::Optimistic)
     }
-}
 
-impl fmt::Display for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// The word for it in settings, logs and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Exclusive => "exclusive",
             Self::Shared => "shared",
             Self::Snapshot => "snapshot",
             Self::Optimistic => "optimistic",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -91,7 +91,7 @@ mod store_toml;
 mod sync;
 
 pub use access::{Access, Calling, OnConflict};
-pub use codec::Values;
+pub use codec::{Value, Values};
 pub use error::{
     CommitError, Conflict, Corrupt, Ended, Holder, IoError, LockTimeout, OpenError, PayloadError,
     SessionError, StoreError, Unsupported, ValueError,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::access::{Access, OnConflict};
-use crate::codec::{self, Values};
+use crate::codec::{self, Value, Values};
 use crate::error::{CommitError, Conflict, Ended, SessionError};
 use crate::id::{Key, SessionId};
 use crate::limits;
@@ -152,6 +152,12 @@ impl<S: Store> Session<S> {
         Ok(self.values.get(name)?)
     }
 
+    /// All values by name.
+    #[must_use]
+    pub const fn values(&self) -> &Values {
+        &self.values
+    }
+
     /// Whether there is a value of this name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
@@ -184,6 +190,17 @@ impl<S: Store> Session<S> {
         self.check_writable()?;
         let value = codec::to_value(name, &value)?;
         self.dirty |= self.values.insert(name, &value);
+        Ok(())
+    }
+
+    /// Sets a value that was encoded before.
+    ///
+    /// # Errors
+    ///
+    /// The session is read-only, or it has ended.
+    pub fn insert_encoded(&mut self, name: &str, value: &Value) -> Result<(), SessionError> {
+        self.check_writable()?;
+        self.dirty |= self.values.insert(name, value.bytes());
         Ok(())
     }
 

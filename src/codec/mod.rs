@@ -9,5 +9,6 @@ mod value;
 mod values;
 
 pub(crate) use payload::{decode, encode};
+pub use value::Value;
 pub(crate) use value::{from_value, to_value};
 pub use values::Values;

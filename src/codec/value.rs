@@ -1,9 +1,51 @@
 //! One value. The only file that knows MessagePack.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::ValueError;
+
+/// A value in its encoded form, for layers that pass values on without knowing their types.
+///
+/// # Examples
+///
+/// ```
+/// use cloakroom::blocking::Sessions;
+/// use cloakroom::{MemoryStore, Value};
+///
+/// let sessions = Sessions::new(MemoryStore::new());
+/// let mut session = sessions.start()?;
+/// let value = Value::encode("visits", &1)?;
+/// session.insert_encoded("visits", &value)?;
+/// assert_eq!(session.get::<u32>("visits")?, Some(1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Value(Vec<u8>);
+
+impl Value {
+    /// The encoded form of `value`; `name` is for the error.
+    ///
+    /// # Errors
+    ///
+    /// [`ValueError::Encode`]: the value cannot be encoded.
+    pub fn encode<T: Serialize + ?Sized>(name: &str, value: &T) -> Result<Self, ValueError> {
+        to_value(name, value).map(Self)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Value {
+    /// What it is, never its contents.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Value({})", kind(&self.0))
+    }
+}
 
 /// The encoded form of `value`.
 pub(crate) fn to_value<T: Serialize + ?Sized>(

@@ -76,10 +76,7 @@ fn serve(manager: &SessionManager<FileStore>, mut stream: TcpStream) -> std::io:
     write!(stream, "Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
 }
 
-fn handle(
-    path: &str,
-    session: &LazySession<FileStore>,
-) -> Result<(u16, String), cloakroom_web::Error> {
+fn handle(path: &str, session: &LazySession) -> Result<(u16, String), cloakroom_web::Error> {
     match path {
         "/count" => {
             let session = wait(session.open())?;

@@ -22,6 +22,10 @@ impl Proxies {
         network.is_some()
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The client of a request that came from `peer` with these `X-Forwarded-For` headers.
     ///
     /// Each proxy appends the address it was called from, so only the end of the list can be

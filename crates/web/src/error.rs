@@ -173,6 +173,16 @@ impl Route {
     pub fn name(&self) -> Option<&str> {
         self.0.as_deref()
     }
+
+    /// What it is called in logs.
+    pub(crate) fn label(&self) -> &str {
+        self.name().unwrap_or(UNNAMED)
+    }
+
+    /// The same for a label that outlives the request.
+    pub(crate) fn shared_label(&self) -> Cow<'static, str> {
+        self.0.clone().unwrap_or(Cow::Borrowed(UNNAMED))
+    }
 }
 
 impl fmt::Display for Route {
@@ -183,3 +193,5 @@ impl fmt::Display for Route {
         }
     }
 }
+
+const UNNAMED: &str = "(unnamed)";

@@ -48,14 +48,17 @@
 mod address;
 mod cookie;
 mod cookie_store;
+mod erased;
 mod error;
 mod keys;
 pub mod limits;
 mod manager;
 mod pieces;
+mod read_session;
 mod seal;
 mod session;
 mod settings;
+pub mod telemetry;
 mod ticket;
 mod visit;
 
@@ -64,6 +67,7 @@ pub use cookie_store::CookieStore;
 pub use error::{Error, Route};
 pub use manager::SessionManager;
 pub use pieces::CookieTooLarge;
+pub use read_session::ReadSession;
 pub use session::{LazySession, Session};
 pub use settings::{Settings, SettingsError};
 pub use visit::{Arrival, Departure, Visit};

@@ -3,19 +3,24 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use cloakroom::seams::Clock as _;
 use cloakroom::{
-    Access, Calling, OpenError, OpenRequest, SessionError, SessionId, Sessions, Store, Timestamp,
+    Access, Calling, Key, OpenError, OpenRequest, SessionError, SessionId, Sessions, Store,
+    Timestamp,
 };
+use tracing::Instrument as _;
 
 use crate::address::Binder;
 use crate::cookie::{self, Found, SetCookie, Template};
 use crate::cookie_store::{CookieStore, Outcome, Press};
+use crate::erased::{AnyManager, AnySession, Later};
 use crate::error::{Error, Route};
 use crate::pieces;
 use crate::seal::Sealer;
 use crate::settings::{Settings, SettingsError, SharedClock};
+use crate::telemetry::{self, Watch};
 use crate::ticket::Signer;
 use crate::visit::{Arrival, Visit};
 
@@ -77,8 +82,9 @@ enum Keeping<S: Store> {
 }
 
 /// The session of a request, and what the browser's cookies said of it.
-pub(crate) struct Opened<S: Store> {
-    pub(crate) session: cloakroom::Session<S>,
+pub(crate) struct Opened {
+    pub(crate) session: Box<dyn AnySession>,
+    pub(crate) watch: Watch,
     /// The id it was opened by.
     id: SessionId,
     /// Whether the browser has that id.
@@ -111,10 +117,10 @@ impl<S: Store> SessionManager<S> {
     }
 
     /// Begins a request: finds its session cookie, and does not touch the store.
-    pub fn begin(&self, arrival: Arrival<'_>) -> Visit<S> {
+    pub fn begin(&self, arrival: Arrival<'_>) -> Visit {
         let found = cookie::find(&arrival.cookies, &self.0.template.name);
         let client = self.0.settings.proxies.client(arrival.peer, &arrival.forwarded);
-        Visit::new(self.clone(), found, client, arrival.route)
+        Visit::new(Arc::<Manager<S>>::clone(&self.0), found, client, arrival.route)
     }
 
     /// The sessions in the store, to sweep them, or to reach them apart from requests; `None` if they are
@@ -139,90 +145,75 @@ impl<S: Store> SessionManager<S> {
         self.0.access
     }
 
-    pub(crate) fn renew_grace(&self) -> std::time::Duration {
-        self.0.settings.renew_grace
+    /// Whether the address of the client counts: sessions are bound to it, or proxies are trusted. Then a
+    /// server must know from where its requests come.
+    #[must_use]
+    pub fn needs_peer(&self) -> bool {
+        !self.0.settings.ignore_change_ip || !self.0.settings.proxies.is_empty()
+    }
+}
+
+impl<S: Store> AnyManager for Manager<S> {
+    fn access(&self) -> Access {
+        self.access
     }
 
-    /// Opens the session that one of these cookies names or holds, or a new one.
-    pub(crate) async fn open(
-        &self,
-        found: &[Found],
-        client: Option<IpAddr>,
-        access: Access,
-        route: &Route,
-    ) -> Result<Opened<S>, Error> {
-        let Settings { lock_wait, ignore_expiry, .. } = &self.0.settings;
-        let mut request = OpenRequest::new(access, Calling::Async).wait(*lock_wait);
-        request.label.clone_from(&route.0);
-        let (opened, end) = match &self.0.keeping {
-            Keeping::Stored { sessions, signer } => {
-                stored(sessions, signer, found, client, &request, self.0.settings.clock.now()).await
-            }
-            Keeping::Sealed { press, binder, sessions } => {
-                let (envelope, outdated, end) = brought(press, binder.as_ref(), found, client);
-                let sessions = sessions(&self.0.settings, envelope.clone());
-                let session = sessions.open_with(&SessionId::from(""), request).await;
-                let opened = session.map(|session| Opened {
-                    outdated,
-                    envelope: Some(envelope),
-                    ..Opened::new(session, SessionId::from(""), true)
-                });
-                (opened, end)
-            }
-        };
-        match (opened, end) {
-            (Err(source), _) => {
-                Err(Error::Session { route: route.clone(), source: Box::new(source) })
-            }
-            (Ok(_), Some(end)) if end == End::Elsewhere || !ignore_expiry => {
-                Err(self.refusal(end, route.clone()))
-            }
-            (Ok(opened), _) => Ok(opened),
+    fn accesses(&self) -> &'static [Access] {
+        match &self.keeping {
+            Keeping::Stored { sessions, .. } => sessions.store().accesses(),
+            Keeping::Sealed { .. } => CookieStore::ACCESSES,
         }
     }
 
-    /// The error of a request that is to be told what became of its session.
-    pub(crate) fn refusal(&self, end: End, route: Route) -> Error {
-        let message = self.0.settings.expired_message.clone();
+    fn renew_grace(&self) -> Duration {
+        self.settings.renew_grace
+    }
+
+    fn open<'a>(
+        &'a self,
+        found: &'a [Found],
+        client: Option<IpAddr>,
+        access: Access,
+        route: &'a Route,
+    ) -> Later<'a, Result<Opened, Error>> {
+        Box::pin(async move {
+            let asked = Instant::now();
+            let span = telemetry::waiting(route, access);
+            let opening = self.open_session(found, client, access, route, asked);
+            let (opened, end) = opening.instrument(span).await;
+            match (opened, end) {
+                (Err(source), _) => {
+                    telemetry::not_opened(route, access, &source);
+                    Err(Error::Session { route: route.clone(), source: Box::new(source) })
+                }
+                (Ok(_), Some(end)) if end == End::Elsewhere || !self.settings.ignore_expiry => {
+                    Err(self.refusal(end, route.clone()))
+                }
+                (Ok(opened), _) => Ok(opened),
+            }
+        })
+    }
+
+    fn refusal(&self, end: End, route: Route) -> Error {
+        let message = self.settings.expired_message.clone();
         match end {
             End::Over => Error::Expired { route, message },
             End::Elsewhere => Error::AddressChanged { route, message },
         }
     }
 
-    /// What the browser is to be told after a request.
-    pub(crate) fn cookies(
-        &self,
-        opened: &Opened<S>,
-        found: &[Found],
-        client: Option<IpAddr>,
-    ) -> Vec<SetCookie> {
-        let Template { name, .. } = &*self.0.template;
-        match (&self.0.keeping, &opened.envelope) {
+    fn cookies(&self, opened: &Opened, found: &[Found], client: Option<IpAddr>) -> Vec<SetCookie> {
+        match (&self.keeping, &opened.envelope) {
             (Keeping::Stored { sessions, signer }, _) => {
-                if opened.destroyed {
-                    return self.expire(found, |_| true);
-                }
-                // A renewed id that was not committed is worth nothing: the one before stands.
-                let renewed = *opened.session.key() != sessions.key(&opened.id);
-                let id = if renewed { opened.session.id() } else { &opened.id };
-                let Some(record) = opened.session.record() else { return Vec::new() };
-                let lasting = self.0.settings.max_age.is_some();
-                let refreshed = opened.touched || opened.version != Some(record.version);
-                let known = opened.presented && !renewed && !opened.outdated;
-                if known && !(lasting && refreshed) {
-                    return Vec::new();
-                }
-                let ticket = signer.sign(id, client);
-                ticket.map(|ticket| self.0.template.set(name, &ticket)).into_iter().collect()
+                self.ticket(sessions, signer, opened, found, client)
             }
             (Keeping::Sealed { .. }, Some(envelope)) => match envelope.outcome() {
                 Outcome::Kept => Vec::new(),
-                Outcome::Destroyed => self.expire(found, |_| true),
+                Outcome::Destroyed => self.expire_all(found),
                 Outcome::Sealed(pieces) => {
                     let is_stale = |stale: &str| pieces.iter().all(|(name, _)| name != stale);
                     let stale = self.expire(found, is_stale);
-                    let set = |(name, value): &(String, String)| self.0.template.set(name, value);
+                    let set = |(name, value): &(String, String)| self.template.set(name, value);
                     pieces.iter().map(set).chain(stale).collect()
                 }
             },
@@ -230,13 +221,77 @@ impl<S: Store> SessionManager<S> {
         }
     }
 
-    /// Makes the browser forget the cookies that it sent.
-    pub(crate) fn expire(&self, found: &[Found], of: impl Fn(&str) -> bool) -> Vec<SetCookie> {
+    fn expire_all(&self, found: &[Found]) -> Vec<SetCookie> {
+        self.expire(found, |_| true)
+    }
+}
+
+impl<S: Store> Manager<S> {
+    /// Opens the session of these cookies, or a new one, and says what became of the one they named.
+    async fn open_session(
+        &self,
+        found: &[Found],
+        client: Option<IpAddr>,
+        access: Access,
+        route: &Route,
+        asked: Instant,
+    ) -> (Result<Opened, SessionError>, Option<End>) {
+        let mut request = OpenRequest::new(access, Calling::Async).wait(self.settings.lock_wait);
+        request.label.clone_from(&route.0);
+        let watch = |key| Watch::opened(route, access, key, asked);
+        match &self.keeping {
+            Keeping::Stored { sessions, signer } => {
+                let now = self.settings.clock.now();
+                stored(sessions, signer, found, client, &request, now, watch).await
+            }
+            Keeping::Sealed { press, binder, sessions } => {
+                let (envelope, outdated, end) = brought(press, binder.as_ref(), found, client);
+                let sessions = sessions(&self.settings, envelope.clone());
+                let session = sessions.open_with(&SessionId::from(""), request).await;
+                let opened = session.map(|session| Opened {
+                    outdated,
+                    envelope: Some(envelope),
+                    ..Opened::new(session, SessionId::from(""), true, watch)
+                });
+                (opened, end)
+            }
+        }
+    }
+
+    /// The cookie for the id under which the store has the session, if the browser does not have that.
+    fn ticket(
+        &self,
+        sessions: &Sessions<S>,
+        signer: &Signer,
+        opened: &Opened,
+        found: &[Found],
+        client: Option<IpAddr>,
+    ) -> Vec<SetCookie> {
+        if opened.destroyed {
+            return self.expire_all(found);
+        }
+        // A renewed id that was not committed is worth nothing: the one before stands.
+        let renewed = *opened.session.key() != sessions.key(&opened.id);
+        let id = if renewed { opened.session.id() } else { &opened.id };
+        let Some(record) = opened.session.record() else { return Vec::new() };
+        let lasting = self.settings.max_age.is_some();
+        let refreshed = opened.touched || opened.version != Some(record.version);
+        let known = opened.presented && !renewed && !opened.outdated;
+        if known && !(lasting && refreshed) {
+            return Vec::new();
+        }
+        let ticket = signer.sign(id, client);
+        let set = |ticket: String| self.template.set(&self.template.name, &ticket);
+        ticket.map(set).into_iter().collect()
+    }
+
+    /// Makes the browser forget those of the cookies that it sent.
+    fn expire(&self, found: &[Found], of: impl Fn(&str) -> bool) -> Vec<SetCookie> {
         let mut names: Vec<&str> =
             found.iter().map(|found| &*found.name).filter(|n| of(n)).collect();
         names.sort_unstable();
         names.dedup();
-        names.into_iter().map(|name| self.0.template.expire(name)).collect()
+        names.into_iter().map(|name| self.template.expire(name)).collect()
     }
 }
 
@@ -276,8 +331,13 @@ impl<S: Store> fmt::Debug for SessionManager<S> {
     }
 }
 
-impl<S: Store> Opened<S> {
-    fn new(session: cloakroom::Session<S>, id: SessionId, presented: bool) -> Self {
+impl Opened {
+    fn new<S: Store>(
+        session: cloakroom::Session<S>,
+        id: SessionId,
+        presented: bool,
+        watch: impl FnOnce(Key) -> Watch,
+    ) -> Self {
         Self {
             id,
             presented,
@@ -286,7 +346,8 @@ impl<S: Store> Opened<S> {
             touched: false,
             destroyed: false,
             envelope: None,
-            session,
+            watch: watch(*session.key()),
+            session: Box::new(session),
         }
     }
 
@@ -299,8 +360,16 @@ impl<S: Store> Opened<S> {
         self.session.commit().await
     }
 
+    /// Notes that a handler was done with the session before its end, if that was so.
+    pub(crate) fn let_go_if(&mut self, done: &Result<(), SessionError>) {
+        if done.is_ok() {
+            self.watch.let_go(true);
+        }
+    }
+
     /// The error of an operation on it.
     pub(crate) fn error(&self, route: Route, source: SessionError) -> Error {
+        self.watch.failed(&source);
         match self.envelope.as_ref().and_then(CookieStore::too_large) {
             Some(source) => Error::TooLarge { route, source },
             None => Error::Session { route, source: Box::new(source) },
@@ -326,7 +395,8 @@ async fn stored<S: Store>(
     client: Option<IpAddr>,
     request: &OpenRequest,
     now: Timestamp,
-) -> (Result<Opened<S>, SessionError>, Option<End>) {
+    watch: impl FnOnce(Key) -> Watch,
+) -> (Result<Opened, SessionError>, Option<End>) {
     let mut end = None;
     for Found { value, .. } in found.iter().filter(|found| found.name == signer.cookie) {
         let Some(ticket) = signer.verify(value, client) else { continue };
@@ -338,7 +408,7 @@ async fn stored<S: Store>(
             Ok(session) if session.is_new() => end = Some(End::Over),
             Ok(session) => {
                 let touched = session.record().is_some_and(|record| record.wants_touch(now));
-                let opened = Opened::new(session, ticket.id, true);
+                let opened = Opened::new(session, ticket.id, true, watch);
                 return (Ok(Opened { outdated: ticket.outdated, touched, ..opened }), None);
             }
             Err(SessionError::Open(OpenError::Gone { .. })) => end = Some(End::Over),
@@ -348,7 +418,7 @@ async fn stored<S: Store>(
     let fresh = async {
         let id = SessionId::generate().map_err(SessionError::Entropy)?;
         let session = sessions.open_with(&id, request.clone()).await?;
-        Ok(Opened::new(session, id, false))
+        Ok(Opened::new(session, id, false, watch))
     };
     (fresh.await, end)
 }

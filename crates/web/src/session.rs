@@ -5,17 +5,18 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use cloakroom::{Access, Key, Store};
+use cloakroom::{Access, Key, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
+use crate::read_session::ReadSession;
 use crate::visit::Request;
 
 /// The session of a request, not opened yet. Clones and other handles of the request share one hold.
-pub struct LazySession<S: Store>(pub(crate) Arc<Request<S>>);
+pub struct LazySession(pub(crate) Arc<Request>);
 
-impl<S: Store> LazySession<S> {
+impl LazySession {
     /// Opens the session, or joins those that did. Waits for its lock, if its access has one.
     ///
     /// # Fairness, deadlocks, cancel safety
@@ -26,7 +27,7 @@ impl<S: Store> LazySession<S> {
     ///
     /// The lock was not granted in time; the error names the holder's route.
     /// [`Error::Expired`] and [`Error::AddressChanged`] if the settings say so. The store failed.
-    pub async fn open(&self) -> Result<Session<S>, Error> {
+    pub async fn open(&self) -> Result<Session, Error> {
         self.0.open(None).await?;
         Ok(Session(Arc::clone(&self.0)))
     }
@@ -36,9 +37,27 @@ impl<S: Store> LazySession<S> {
     /// # Errors
     ///
     /// As [`open`](Self::open), and [`Error::Access`] if it is open already in a way that does not serve.
-    pub async fn open_as(&self, access: Access) -> Result<Session<S>, Error> {
+    pub async fn open_as(&self, access: Access) -> Result<Session, Error> {
         self.0.open(Some(access)).await?;
         Ok(Session(Arc::clone(&self.0)))
+    }
+
+    /// Opens the session together with other readers, to read it only.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_as`](Self::open_as).
+    pub async fn open_shared(&self) -> Result<ReadSession, Error> {
+        self.open_as(Access::Shared).await.map(ReadSession)
+    }
+
+    /// Opens the last committed version of the session, without waiting, to read it only.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_as`](Self::open_as).
+    pub async fn open_snapshot(&self) -> Result<ReadSession, Error> {
+        self.open_as(Access::Snapshot).await.map(ReadSession)
     }
 
     /// Sets the access of the route, for whoever opens the session after this.
@@ -46,9 +65,45 @@ impl<S: Store> LazySession<S> {
         self.0.set_access(access);
     }
 
-    /// Sets what to call the request in errors, for frameworks that know the route late.
-    pub fn set_route(&self, route: impl Into<Cow<'static, str>>) {
-        self.0.set_route(route.into());
+    /// Whether a session can be taken this way where it is kept.
+    #[must_use]
+    pub fn offers(&self, access: Access) -> bool {
+        self.0.manager().accesses().contains(&access)
+    }
+
+    /// Sets what to call the request in errors, logs and metrics, unless it has a name: for frameworks that know the
+    /// route late.
+    pub fn name_route<N: Into<Cow<'static, str>>>(&self, route: impl FnOnce() -> N) {
+        self.0.name_route(|| route().into());
+    }
+
+    /// Saves the session as the end of the request with this status would, but now; so that a request that
+    /// [was overtaken](Error::is_conflict) can be handled once more, after [`reopen`](Self::reopen). A session that is not
+    /// open is left alone. Handles are told that it was committed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::commit`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Session::commit`].
+    pub async fn settle(&self, status: u16) -> Result<(), Error> {
+        if status >= 500 || !self.0.is_open()? {
+            return Ok(());
+        }
+        let (mut opened, away) = self.0.take().await?;
+        let done = opened.save().await;
+        away.back(opened, done)
+    }
+
+    /// Lets the session go, unsaved. Whoever opens it next, reads it anew.
+    ///
+    /// # Errors
+    ///
+    /// The request is over, or another part of it is committing.
+    pub fn reopen(&self) -> Result<(), Error> {
+        self.0.close()
     }
 
     /// The address of the client, as far as the peer and trusted proxies tell.
@@ -72,7 +127,7 @@ impl<S: Store> LazySession<S> {
 /// # let manager = SessionManager::new(MemoryStore::new(), Settings::new(secret))?;
 /// # let visit = manager.begin(Arrival::new());
 /// # let session = wait(visit.session().open())?;
-/// async fn report(session: Session<MemoryStore>) -> Result<String, Error> {
+/// async fn report(session: Session) -> Result<String, Error> {
 ///     let user: Option<String> = session.get("user")?;
 ///     session.release().await?; // the page's other calls go on now
 ///     Ok(format!("a slow report for {user:?}"))
@@ -80,16 +135,16 @@ impl<S: Store> LazySession<S> {
 /// # assert!(wait(report(session))?.contains("None"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Session<S: Store>(Arc<Request<S>>);
+pub struct Session(Arc<Request>);
 
-impl<S: Store> Session<S> {
+impl Session {
     /// The value of this name; `None` if there is none.
     ///
     /// # Errors
     ///
     /// What is stored is no `T`.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
-        self.0.with_open(|opened| opened.session.get(name))
+        self.0.with_open(|opened| Ok(opened.session.values().get(name)?))
     }
 
     /// Sets a value. One that equals the stored value is no change.
@@ -99,7 +154,7 @@ impl<S: Store> Session<S> {
     /// The value cannot be encoded, or the session is read-only, or it was committed, released, forgotten or
     /// destroyed before. It was not set.
     pub fn insert<T: Serialize>(&self, name: &str, value: T) -> Result<(), Error> {
-        self.0.with_open(|opened| opened.session.insert(name, value))
+        self.0.with_open(|opened| opened.session.insert(name, &Value::encode(name, &value)?))
     }
 
     /// Replaces a value by what `change` makes of it, and returns the new one.
@@ -113,7 +168,11 @@ impl<S: Store> Session<S> {
         name: &str,
         change: impl FnOnce(Option<T>) -> T,
     ) -> Result<T, Error> {
-        self.0.with_open(|opened| opened.session.update(name, change))
+        self.0.with_open(|opened| {
+            let value = change(opened.session.values().get(name)?);
+            opened.session.insert(name, &Value::encode(name, &value)?)?;
+            Ok(value)
+        })
     }
 
     /// Removes a value; says whether there was one.
@@ -140,7 +199,7 @@ impl<S: Store> Session<S> {
     ///
     /// The request is over, or another part of it is committing.
     pub fn keys(&self) -> Result<Vec<String>, Error> {
-        self.0.with_open(|opened| Ok(opened.session.keys().map(str::to_owned).collect()))
+        self.0.with_open(|opened| Ok(opened.session.values().names().map(str::to_owned).collect()))
     }
 
     /// Whether the store does not hold this session: it was never committed, or it is over.
@@ -149,7 +208,7 @@ impl<S: Store> Session<S> {
     ///
     /// As [`keys`](Self::keys).
     pub fn is_new(&self) -> Result<bool, Error> {
-        self.0.with_open(|opened| Ok(opened.session.is_new()))
+        self.0.with_open(|opened| Ok(opened.session.record().is_none()))
     }
 
     /// How it was opened.
@@ -178,7 +237,7 @@ impl<S: Store> Session<S> {
     /// As [`insert`](Self::insert); or there were no random numbers.
     pub fn renew(&self) -> Result<(), Error> {
         let grace = self.0.manager().renew_grace();
-        self.0.with_open(|opened| opened.session.renew(grace).map(drop))
+        self.0.with_open(|opened| opened.session.renew(grace))
     }
 
     /// Writes nothing at the end, but keeps the lock until then. A change from now on is an error.
@@ -206,6 +265,7 @@ impl<S: Store> Session<S> {
     pub async fn commit(&self) -> Result<(), Error> {
         let (mut opened, away) = self.0.take().await?;
         let done = opened.session.commit().await;
+        opened.let_go_if(&done);
         away.back(opened, done)
     }
 
@@ -218,6 +278,7 @@ impl<S: Store> Session<S> {
     pub async fn release(&self) -> Result<(), Error> {
         let (mut opened, away) = self.0.take().await?;
         opened.session.release().await;
+        opened.let_go_if(&Ok(()));
         away.back(opened, Ok(()))
     }
 
@@ -254,29 +315,30 @@ impl<S: Store> Session<S> {
         let (mut opened, away) = self.0.take().await?;
         let done = opened.session.destroy().await;
         opened.destroyed |= done.is_ok();
+        opened.let_go_if(&done);
         away.back(opened, done)
     }
 }
 
-impl<S: Store> Clone for LazySession<S> {
+impl Clone for LazySession {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<S: Store> Clone for Session<S> {
+impl Clone for Session {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<S: Store> fmt::Debug for LazySession<S> {
+impl fmt::Debug for LazySession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LazySession").field("route", &self.0.route()).finish_non_exhaustive()
     }
 }
 
-impl<S: Store> fmt::Debug for Session<S> {
+impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("route", &self.0.route()).finish_non_exhaustive()
     }

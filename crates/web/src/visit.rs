@@ -7,12 +7,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_lock::MutexGuard;
-use cloakroom::{Access, SessionError, Store};
+use cloakroom::{Access, SessionError};
 use parking_lot::{Mutex, ReentrantMutex};
 
 use crate::cookie::{Found, SetCookie};
+use crate::erased::AnyManager;
 use crate::error::{Error, Route};
-use crate::manager::{End, Opened, SessionManager};
+use crate::manager::{End, Opened};
 use crate::session::LazySession;
 
 /// What a request brings.
@@ -79,11 +80,11 @@ impl<'a> Arrival<'a> {
 /// Dropped without one, by a panic or because the client went away, the session stays as it was stored and its
 /// lock is free at once, whoever still has a handle.
 #[must_use = "dropping a visit saves nothing"]
-pub struct Visit<S: Store>(Arc<Request<S>>);
+pub struct Visit(Arc<Request>);
 
-impl<S: Store> Visit<S> {
+impl Visit {
     pub(crate) fn new(
-        manager: SessionManager<S>,
+        manager: Arc<dyn AnyManager>,
         found: Vec<Found>,
         client: Option<IpAddr>,
         route: Route,
@@ -101,8 +102,15 @@ impl<S: Store> Visit<S> {
 
     /// A handle for the parts of the request. There may be any number; they share one hold.
     #[must_use]
-    pub fn session(&self) -> LazySession<S> {
+    pub fn session(&self) -> LazySession {
         LazySession(Arc::clone(&self.0))
+    }
+
+    /// Whether the session was asked for. If so, the response is for this browser alone, and no cache may show it to
+    /// others; if not, the end of the request does nothing, and need not be awaited.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.0.with(|state| !matches!(state.slot, Slot::Closed)).unwrap_or(true)
     }
 
     /// Ends the request with the status of its response, before the body goes out: commits the session if it
@@ -120,10 +128,11 @@ impl<S: Store> Visit<S> {
             Some(Slot::Open(mut opened)) => {
                 let saved = if status < 500 { opened.save().await } else { Ok(()) };
                 let saved = saved.map_err(|source| opened.error(route, source));
-                Departure { cookies: manager.cookies(&opened, found, *client), saved }
+                let cookies = manager.cookies(&opened, found, *client);
+                Departure { cookies, saved }
             }
             Some(Slot::Refused(_)) => {
-                Departure { cookies: manager.expire(found, |_| true), saved: Ok(()) }
+                Departure { cookies: manager.expire_all(found), saved: Ok(()) }
             }
             Some(Slot::Away) | None => {
                 Departure { cookies: Vec::new(), saved: Err(Error::Busy { route }) }
@@ -135,13 +144,13 @@ impl<S: Store> Visit<S> {
     }
 }
 
-impl<S: Store> Drop for Visit<S> {
+impl Drop for Visit {
     fn drop(&mut self) {
         drop(self.0.end());
     }
 }
 
-impl<S: Store> fmt::Debug for Visit<S> {
+impl fmt::Debug for Visit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Visit").field("route", &self.0.route()).finish_non_exhaustive()
     }
@@ -160,8 +169,8 @@ pub struct Departure {
 }
 
 /// What all handles of a request share.
-pub(crate) struct Request<S: Store> {
-    manager: SessionManager<S>,
+pub(crate) struct Request {
+    manager: Arc<dyn AnyManager>,
     found: Vec<Found>,
     client: Option<IpAddr>,
     route: Mutex<Route>,
@@ -169,21 +178,21 @@ pub(crate) struct Request<S: Store> {
     turn: async_lock::Mutex<()>,
     /// Never held over an await. Reentrant, so that a handler's code that is called with the session in hands
     /// and reaches for it again is told so instead of waiting for itself.
-    state: ReentrantMutex<RefCell<State<S>>>,
+    state: ReentrantMutex<RefCell<State>>,
 }
 
-struct State<S: Store> {
-    slot: Slot<S>,
+struct State {
+    slot: Slot,
     access: Access,
 }
 
 /// Where the session of a request is.
-enum Slot<S: Store> {
+enum Slot {
     /// Not opened yet.
     Closed,
     /// It was not opened, because it is over or belongs to another address.
     Refused(End),
-    Open(Box<Opened<S>>),
+    Open(Box<Opened>),
     /// In the hands of a commit, release, or the like.
     Away,
     /// Such a one was cancelled.
@@ -192,9 +201,9 @@ enum Slot<S: Store> {
     Over,
 }
 
-impl<S: Store> Request<S> {
-    pub(crate) fn manager(&self) -> &SessionManager<S> {
-        &self.manager
+impl Request {
+    pub(crate) fn manager(&self) -> &dyn AnyManager {
+        &*self.manager
     }
 
     pub(crate) const fn client(&self) -> Option<IpAddr> {
@@ -205,8 +214,8 @@ impl<S: Store> Request<S> {
         self.route.lock().clone()
     }
 
-    pub(crate) fn set_route(&self, route: Cow<'static, str>) {
-        *self.route.lock() = Route(Some(route));
+    pub(crate) fn name_route(&self, route: impl FnOnce() -> Cow<'static, str>) {
+        self.route.lock().0.get_or_insert_with(route);
     }
 
     pub(crate) fn set_access(&self, access: Access) {
@@ -252,7 +261,7 @@ impl<S: Store> Request<S> {
     /// Does something with the open session that takes no time.
     pub(crate) fn with_open<T>(
         &self,
-        work: impl FnOnce(&mut Opened<S>) -> Result<T, SessionError>,
+        work: impl FnOnce(&mut Opened) -> Result<T, SessionError>,
     ) -> Result<T, Error> {
         self.with(|state| match &mut state.slot {
             Slot::Open(opened) => work(opened).map_err(|source| opened.error(self.route(), source)),
@@ -260,8 +269,23 @@ impl<S: Store> Request<S> {
         })?
     }
 
+    pub(crate) fn is_open(&self) -> Result<bool, Error> {
+        self.with(|state| matches!(state.slot, Slot::Open(_)))
+    }
+
+    /// Lets an open session go, so that it can be opened once more.
+    pub(crate) fn close(&self) -> Result<(), Error> {
+        let open = self.with(|state| match &state.slot {
+            Slot::Open(_) => Ok(Some(std::mem::replace(&mut state.slot, Slot::Closed))),
+            Slot::Closed | Slot::Refused(_) | Slot::Interrupted => Ok(None),
+            slot => Err(self.refuse(slot)),
+        })?;
+        // Dropped here, outside of the slot's lock.
+        open.map(drop)
+    }
+
     /// Takes the open session out of its slot, for something that takes time.
-    pub(crate) async fn take(&self) -> Result<(Box<Opened<S>>, Away<'_, S>), Error> {
+    pub(crate) async fn take(&self) -> Result<(Box<Opened>, Away<'_>), Error> {
         let turn = self.turn.lock().await;
         let opened =
             self.with(|state| match std::mem::replace(&mut state.slot, Slot::Away) {
@@ -276,7 +300,7 @@ impl<S: Store> Request<S> {
     }
 
     /// Puts a session into the slot, unless the request is over: then it is given back.
-    fn put(&self, slot: Slot<S>) -> Result<Option<Slot<S>>, Error> {
+    fn put(&self, slot: Slot) -> Result<Option<Slot>, Error> {
         self.with(|state| {
             if matches!(state.slot, Slot::Over) {
                 return Some(slot);
@@ -287,11 +311,11 @@ impl<S: Store> Request<S> {
     }
 
     /// Ends the request; `None` if its session is in use on this very thread.
-    fn end(&self) -> Option<Slot<S>> {
+    fn end(&self) -> Option<Slot> {
         self.with(|state| std::mem::replace(&mut state.slot, Slot::Over)).ok()
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut State<S>) -> T) -> Result<T, Error> {
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> Result<T, Error> {
         let state = self.state.lock();
         match state.try_borrow_mut() {
             Ok(mut state) => Ok(work(&mut state)),
@@ -300,7 +324,7 @@ impl<S: Store> Request<S> {
     }
 
     /// Why there is no open session in this slot.
-    fn refuse(&self, slot: &Slot<S>) -> Error {
+    fn refuse(&self, slot: &Slot) -> Error {
         let route = self.route();
         match slot {
             Slot::Refused(end) => self.manager.refusal(*end, route),
@@ -318,16 +342,16 @@ fn serves(open: Access, asked: Access) -> bool {
 
 /// The duty to bring the session back into its slot. Dropped without that, by a cancelled future, the slot says
 /// that the session was let go.
-pub(crate) struct Away<'a, S: Store> {
-    request: &'a Request<S>,
+pub(crate) struct Away<'a> {
+    request: &'a Request,
     _turn: MutexGuard<'a, ()>,
 }
 
-impl<S: Store> Away<'_, S> {
+impl Away<'_> {
     /// Brings the session back and passes on what came of it.
     pub(crate) fn back(
         self,
-        opened: Box<Opened<S>>,
+        opened: Box<Opened>,
         done: Result<(), SessionError>,
     ) -> Result<(), Error> {
         let done = done.map_err(|source| opened.error(self.request.route(), source));
@@ -337,7 +361,7 @@ impl<S: Store> Away<'_, S> {
     }
 }
 
-impl<S: Store> Drop for Away<'_, S> {
+impl Drop for Away<'_> {
     fn drop(&mut self) {
         let _ = self.request.with(|state| {
             if matches!(state.slot, Slot::Away) {

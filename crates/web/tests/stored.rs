@@ -230,7 +230,7 @@ fn no_increment_of_many_threads_is_lost<S: Store>(at: &Stage<S>) {
     let manager = at.manager(settings());
     let mut browser = Browser::default();
     count(&manager, &mut browser);
-    let add = |session: cloakroom_web::Session<S>| {
+    let add = |session: cloakroom_web::Session| {
         session.update("count", |count: Option<u32>| count.unwrap_or(0) + 1)
     };
     thread::scope(|scope| {

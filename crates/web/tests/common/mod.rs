@@ -157,7 +157,7 @@ impl Browser {
     }
 }
 
-pub fn begin<S: Store>(manager: &SessionManager<S>, browser: &Browser) -> Visit<S> {
+pub fn begin<S: Store>(manager: &SessionManager<S>, browser: &Browser) -> Visit {
     manager.begin(Arrival::new().cookie(browser.header().as_bytes()).route("GET /test"))
 }
 
@@ -166,7 +166,7 @@ pub fn request<S: Store, T>(
     manager: &SessionManager<S>,
     browser: &mut Browser,
     status: u16,
-    work: impl FnOnce(Session<S>) -> Result<T, Error>,
+    work: impl FnOnce(Session) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let visit = begin(manager, browser);
     let done = wait(visit.session().open()).and_then(work);
