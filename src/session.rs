@@ -51,6 +51,8 @@ pub struct Session<S: Store> {
     cleared: bool,
     on_conflict: OnConflict,
     renewal: Option<Renewal>,
+    /// What the store has under the new id. The hold is still of the old one.
+    renewed: Option<Record>,
     ended: Option<Ended>,
 }
 
@@ -81,6 +83,7 @@ impl<S: Store> Session<S> {
             cleared: false,
             on_conflict,
             renewal: None,
+            renewed: None,
             ended: None,
         };
         if session.is_new() {
@@ -122,7 +125,7 @@ impl<S: Store> Session<S> {
     /// Whether the store does not hold this session: it was never committed, or it is over.
     #[must_use]
     pub fn is_new(&self) -> bool {
-        self.hold.record().is_none()
+        self.record().is_none()
     }
 
     /// Whether a session was found but its time had run out. It counts as new.
@@ -134,7 +137,7 @@ impl<S: Store> Session<S> {
     /// What the store keeps beside the values, as of the open or the last commit.
     #[must_use]
     pub fn record(&self) -> Option<&Record> {
-        self.hold.record()
+        self.renewed.as_ref().or_else(|| self.hold.record())
     }
 
     /// Whether a commit would write.
@@ -379,7 +382,7 @@ impl<S: Store> Session<S> {
             }
             let key = self.sessions.key(new);
             let lifetime = self.sessions.lifetime();
-            self.hold.renew(&key, &payload, lifetime, *grace).await?;
+            self.renewed = Some(self.hold.renew(&key, &payload, lifetime, *grace).await?);
             self.take_new_id();
             return Ok(());
         }

@@ -747,6 +747,17 @@ with_stores! {
         assert_eq!(world.value(&new, "user"), Some(7), "whoever uses it gets another session");
     }
 
+    fn a_new_session_that_was_renewed_is_not_new_any_more(world) {
+        let mut session = world.sessions().start().unwrap();
+        session.renew(Duration::ZERO).unwrap();
+        session.insert("user", "ada").unwrap();
+        session.commit().unwrap();
+        assert!(!session.is_new());
+        let record = *session.record().unwrap();
+        let again = world.sessions().open(session.id(), Access::Snapshot).unwrap();
+        assert_eq!(again.record(), Some(&record));
+    }
+
     fn a_renewal_without_a_change_is_a_renewal(world) {
         let (old, sessions) = (world.stored("basket"), world.sessions());
         let mut session = sessions.open(&old, Access::Exclusive).unwrap();

@@ -20,6 +20,7 @@ over!([memory file map] [
     two_managers_on_one_store_share_sessions_and_a_restart_loses_none
     applications_that_share_a_store_and_a_key_are_kept_apart_by_name
     a_renewed_session_has_another_id_and_the_old_one_is_dead
+    a_session_that_is_renewed_in_its_first_request_is_found_again
     a_renewal_that_was_not_saved_leaves_the_old_id
     a_browser_that_has_the_cookie_of_its_session_is_told_nothing
     during_the_grace_the_old_id_is_read_and_not_written
@@ -110,6 +111,21 @@ fn a_renewed_session_has_another_id_and_the_old_one_is_dead<S: Store>(at: &Stage
     assert_ne!(browser.value(), old.value());
     assert_eq!(look(&manager, &old), None);
     assert_eq!(count(&manager, &mut browser), 2);
+}
+
+/// A login without a session before: the browser was told nothing, and the user was not logged in.
+fn a_session_that_is_renewed_in_its_first_request_is_found_again<S: Store>(at: &Stage<S>) {
+    let manager = at.manager(settings());
+    let mut browser = Browser::default();
+    request(&manager, &mut browser, 200, |session| {
+        session.renew()?;
+        session.insert("count", 7)?;
+        wait(session.commit())?;
+        assert!(!session.is_new()?);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(count(&manager, &mut browser), 8);
 }
 
 fn a_renewal_that_was_not_saved_leaves_the_old_id<S: Store>(at: &Stage<S>) {
