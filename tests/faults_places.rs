@@ -263,7 +263,7 @@ fn without_permission_every_answer_says_so_and_the_rest_still_works() {
     if in_test {
         // Root prepares; the child without rights finds it through its working directory.
         let store = FileStore::open(&root).unwrap();
-        for id in ["mine", "read-only", "foreign"] {
+        for id in ["mine", "read-only", "foreign", "lent"] {
             put(&store, &key(id), id.as_bytes());
         }
         fs::create_dir(&barred).unwrap();
@@ -277,6 +277,9 @@ fn without_permission_every_answer_says_so_and_the_rest_still_works() {
             chown(&root, Some(NOBODY), Some(NOBODY)).unwrap();
             chown(directory.path(), Some(NOBODY), Some(NOBODY)).unwrap();
             chown(store.place(&key("foreign")), Some(0), Some(0)).unwrap();
+            let lent = store.place(&key("lent"));
+            chown(&lent, Some(0), Some(0)).unwrap();
+            fs::set_permissions(lent, fs::Permissions::from_mode(0o666)).unwrap();
         }
     }
     let work = directory.path().to_owned();
@@ -299,6 +302,9 @@ fn without_permission_every_answer_says_so_and_the_rest_still_works() {
             denied(&FileStore::open("barred/below").unwrap_err());
             let store = FileStore::open("sessions").unwrap();
             put(&store, &key("mine"), b"changed");
+            // A file of somebody else that anybody may use: its time of access is not ours to leave alone.
+            assert_eq!(read(&store, &key("lent"), Access::Snapshot).unwrap().unwrap(), b"lent");
+            put(&store, &key("lent"), b"changed, too");
             // A file that may only be read.
             let id = key("read-only");
             assert_eq!(read(&store, &id, Access::Snapshot).unwrap().unwrap(), b"read-only");

@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::Path;
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::io::Errno;
 
 use super::range_lock;
 
@@ -23,8 +24,9 @@ pub trait FileSystem: Send + Sync + 'static {
         let flags = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         let flags = flags
             | match mode {
-                OpenMode::Read => OFlags::RDONLY,
-                OpenMode::Write => OFlags::RDWR,
+                // Nobody asks when a session was read, and to note it would write an inode for each read.
+                OpenMode::Read => OFlags::RDONLY | OFlags::NOATIME,
+                OpenMode::Write => OFlags::RDWR | OFlags::NOATIME,
                 OpenMode::Create => OFlags::RDWR | OFlags::CREATE,
                 OpenMode::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
                 OpenMode::Directory => OFlags::RDONLY | OFlags::DIRECTORY,
@@ -185,9 +187,15 @@ fn open_without_links(
     flags: OFlags,
     permissions: Mode,
 ) -> rustix::io::Result<OwnedFd> {
-    match fs::openat2(root, path, flags, permissions, ResolveFlags::NO_SYMLINKS) {
-        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
-            fs::openat(root, path, flags, permissions)
+    let open = |flags| fs::openat2(root, path, flags, permissions, ResolveFlags::NO_SYMLINKS);
+    let opened = match open(flags) {
+        // Only a file's owner may leave its time of access alone.
+        Err(Errno::PERM) if flags.contains(OFlags::NOATIME) => open(flags - OFlags::NOATIME),
+        opened => opened,
+    };
+    match opened {
+        Err(Errno::NOSYS | Errno::PERM) => {
+            fs::openat(root, path, flags - OFlags::NOATIME, permissions)
         }
         opened => opened,
     }
