@@ -32,10 +32,12 @@ pub fn page(title: &str, main: &str) -> Html<String> {
 <link rel=\"stylesheet\" href=\"/page.css\">
 </head>
 <body>
-<header class=\"site\"><nav>\
-<a href=\"/\">cloakroom</a> <a href=\"/count\">Counter</a> <a href=\"/login\">Login</a> \
-<a href=\"/favorite_color\">Color</a> <a href=\"/session\">Session</a> <a href=\"/lab\">Lab</a>\
-</nav></header>
+<header class=\"site\">
+<a class=\"brand\" href=\"/\">cloakroom</a>
+<nav aria-label=\"Pages\">\
+<a href=\"/\">Index</a> <a href=\"/count\">Counter</a> <a href=\"/login\">Login</a> \
+<a href=\"/favorite_color\">Color</a> <a href=\"/session\">Session</a> <a href=\"/lab\">Ajax lab</a></nav>
+</header>
 <main>
 <h1>{title}</h1>
 {main}</main>

@@ -40,8 +40,10 @@ pub async fn check(session: LazySession, given: Credentials) -> Result<Response,
         let form = form("<p role=\"alert\">There is no such user with this password.</p>\n");
         return Ok((StatusCode::UNAUTHORIZED, form).into_response());
     };
-    // An id that somebody knew before is worth nothing from now on.
-    session.renew()?;
+    // An id that somebody knew before is worth nothing from now on. That of a new session nobody knows.
+    if !session.is_new()? {
+        session.renew()?;
+    }
     session.insert("user", name)?;
     session.insert("login", 1)?;
     session.insert("privilege", privilege)?;
