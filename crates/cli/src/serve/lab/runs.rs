@@ -27,8 +27,9 @@ impl Runs {
     /// One more begins: its number, and the time since the first began.
     pub fn begin(&self) -> (u32, Duration) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = *state.first.get_or_insert_with(Instant::now);
+        let now = Instant::now();
+        let first = *state.first.get_or_insert(now);
         state.count = state.count.saturating_add(1);
-        (state.count, first.elapsed())
+        (state.count, now.duration_since(first))
     }
 }
