@@ -107,8 +107,3 @@ pub use seams::Timestamp;
 pub use session::{Initial, Session};
 pub use sessions::{OnCorrupt, Sessions, SessionsBuilder};
 pub use store::{Condition, Hold, OpenRequest, Store, SweepBudget, Swept, Terms, Then};
-
-/// The examples of the README, which the doc tests compile.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

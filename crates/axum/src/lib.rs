@@ -85,3 +85,16 @@ pub use error::Error;
 pub use extract::{LazySession, Optimistic, Session, Shared, Snapshot};
 pub use future::ResponseFuture;
 pub use layer::{SessionLayer, SessionService};
+
+/// The examples of the README and of the pages on the web layer, which the doc tests compile.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/web/access.md")]
+    struct Access;
+    #[doc = include_str!("../../../docs/web/axum.md")]
+    struct Axum;
+    #[doc = include_str!("../../../docs/web/settings.md")]
+    struct Settings;
+}

@@ -19,7 +19,7 @@ pub struct Fjall {
 pub const LOSSES: Losses = Losses {
     kill: "nothing committed: each commit is handed to the operating system",
     power: "the latest commits; the tree stays consistent",
-    source: "fjall README: Durability; docs.rs/fjall: PersistMode::Buffer, Database::persist",
+    source: "fjall README: Durability; API documentation: PersistMode::Buffer, Database::persist",
 };
 
 impl Fjall {

@@ -16,7 +16,7 @@ pub struct Redb(Database);
 pub const LOSSES: Losses = Losses {
     kill: "every commit since the last Durability::Immediate",
     power: "the same; what was durable stays whole",
-    source: "docs.rs/redb: Durability::None",
+    source: "redb API documentation: Durability::None",
 };
 
 const SESSIONS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("sessions");

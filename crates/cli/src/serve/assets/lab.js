@@ -146,7 +146,10 @@ function readRun(run) {
 
 function reasonOf({ plan, totals }) {
   if (totals.acknowledged === 0) return "";
-  if (totals.again > 0) return `: nobody waited, but the handler ran again ${often(totals.again)}, after a lost race`;
+  if (totals.again > 0) {
+    const turns = waitedMuch({ plan, totals }) ? "; who had lost three waited its turn" : "";
+    return `: the handler ran again ${often(totals.again)}, after a lost race${turns}`;
+  }
   if (!waitedMuch({ plan, totals })) return REASONS[plan.access.id] ? `: ${REASONS[plan.access.id]}` : "";
   return plan.access.id === "exclusive" ? ": each waited for the session until those before it had answered"
     : `; waiting for the session took ${time(totals.waited)} of all calls together`;
