@@ -11,6 +11,8 @@ use crate::driver::OperationError;
 use crate::mode::Mode;
 use crate::operate::CopyError;
 use crate::replay::ReplayError;
+#[cfg(feature = "serve")]
+use crate::serve::ServeError;
 
 /// Why the command could not do its work.
 #[derive(Debug, Error)]
@@ -58,6 +60,10 @@ pub enum CliError {
     /// There is nothing to replay.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// The server could not start.
+    #[cfg(feature = "serve")]
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// The store could not be opened.
     #[error("failed to open {url}: {source}")]
     Store {
@@ -148,6 +154,8 @@ impl CliError {
             | Self::LineTooLong
             | Self::NothingNamed
             | Self::Protocol(_) => 2,
+            #[cfg(feature = "serve")]
+            Self::Serve(error) => error.exit_code(),
             Self::Copy(error) => error.exit_code(),
             Self::Store { source, .. } => match source {
                 StoreError::Io(_) => 1,

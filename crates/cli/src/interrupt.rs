@@ -25,7 +25,10 @@ pub fn install() -> Result<(), CliError> {
     let watch = move || {
         for signal in signals.forever() {
             let asked_before = SIGNAL.swap(signal, Ordering::Relaxed) != 0;
-            let leftovers = leftovers();
+            let mut leftovers = leftovers();
+            if let Some(call) = leftovers.call.take() {
+                call();
+            }
             if asked_before || leftovers.unfinished == 0 {
                 end_now(leftovers, signal);
             }
@@ -57,6 +60,18 @@ pub fn is_requested() -> bool {
 /// Fails if everybody is asked to stop.
 pub fn check() -> Result<(), CliError> {
     if is_requested() { Err(CliError::Interrupted) } else { Ok(()) }
+}
+
+/// Has this called once everybody is asked to stop, for who waits for something else than time. It must be
+/// short, and not use this module.
+#[cfg(feature = "serve")]
+pub fn at_request(call: impl FnOnce() + Send + 'static) {
+    let mut leftovers = leftovers();
+    if is_requested() {
+        call();
+    } else {
+        leftovers.call = Some(Box::new(call));
+    }
 }
 
 /// The exit status, if everybody was asked to stop.
@@ -191,6 +206,7 @@ struct Leftovers {
     directories: Vec<PathBuf>,
     unfinished: usize,
     last_words: Option<String>,
+    call: Option<Box<dyn FnOnce() + Send>>,
 }
 
 static LEFTOVERS: Mutex<Leftovers> = Mutex::new(Leftovers {
@@ -198,6 +214,7 @@ static LEFTOVERS: Mutex<Leftovers> = Mutex::new(Leftovers {
     directories: Vec::new(),
     unfinished: 0,
     last_words: None,
+    call: None,
 });
 
 /// Told when an unfinished one is finished.

@@ -1,7 +1,7 @@
 //! The cloakroom workbench: what does session locking cost, and what is lost without it?
 //!
 //! `replay` runs a recorded page load or an access log against the engine, `bench` measures access
-//! patterns, `stress` looks for lost updates and broken locks. The rest
+//! patterns, `stress` looks for lost updates and broken locks, `serve` is a small web application. The rest
 //! are the tools of who operates a store.
 
 mod args;
@@ -10,6 +10,7 @@ mod driver;
 mod error;
 mod interrupt;
 mod machine;
+mod mask;
 mod measure;
 mod mode;
 mod operate;
@@ -18,6 +19,9 @@ mod progress;
 mod replay;
 mod report;
 mod rng;
+#[cfg(feature = "serve")]
+mod serve;
+mod shown;
 mod sleep;
 mod store_url;
 mod stress;
@@ -60,6 +64,8 @@ fn run(command: Command) -> Result<Verdict, CliError> {
         Command::Replay(args) => replay::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Stress(args) => stress::run(&args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(&args),
         Command::Operate(tool) => operate::run(tool),
         Command::Worker => Ok(Verdict::Kept),
     }

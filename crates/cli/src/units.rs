@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use cloakroom::limits;
+use cloakroom::{Timestamp, limits};
 
 /// The longest handler: longer than any lock wait makes no sense.
 const HANDLER_MAX: Duration = Duration::from_secs(60);
@@ -239,6 +239,14 @@ pub fn percent(part: f64) -> String {
 pub fn counted(number: impl Into<u64>, one: &str, many: &str) -> String {
     let number = number.into();
     format!("{} {}", grouped(number), if number == 1 { one } else { many })
+}
+
+/// A time of day in UTC, or the number if no calendar has it.
+pub fn date(time: Timestamp) -> String {
+    i64::try_from(time.as_millis())
+        .ok()
+        .and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok())
+        .map_or_else(|| time.to_string(), |time| format!("{time:.3}"))
 }
 
 #[cfg(test)]

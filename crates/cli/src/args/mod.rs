@@ -3,6 +3,8 @@
 mod bench;
 pub mod operate;
 mod replay;
+#[cfg(feature = "serve")]
+mod serve;
 mod stress;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -10,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::bench::{BenchArgs, Pattern, Patterns};
 pub use self::replay::ReplayArgs;
+#[cfg(feature = "serve")]
+pub use self::serve::{LogLevel, ServeArgs};
 pub use self::stress::StressArgs;
 
 /// The workbench of the cloakroom session store.
@@ -37,6 +41,10 @@ pub enum Command {
     /// Try to break a store; the exit status is the verdict
     #[command(after_long_help = stress::EXAMPLES)]
     Stress(StressArgs),
+    /// Serve a small web application whose sessions are in a store, to try it with a browser
+    #[cfg(feature = "serve")]
+    #[command(after_long_help = serve::EXAMPLES)]
+    Serve(ServeArgs),
     /// What operators do to a store
     #[command(flatten)]
     Operate(operate::Tool),

@@ -1,8 +1,5 @@
 //! `show`: one session, its record and its values.
 
-mod mask;
-mod value;
-
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
@@ -17,12 +14,12 @@ use crate::Verdict;
 use crate::args::Format;
 use crate::args::operate::ShowArgs;
 use crate::error::CliError;
+use crate::mask::Mask;
 use crate::report::json;
 use crate::report::output::{complain, say};
+use crate::shown;
 use crate::store_url::Task;
-use crate::units::{grouped, human_age};
-use mask::Mask;
-use value::Shown;
+use crate::units::{self, grouped, human_age};
 
 /// Shows a session.
 pub fn run(args: &ShowArgs) -> Result<Verdict, CliError> {
@@ -84,7 +81,7 @@ impl Session {
     fn new(key: &Key, look: &Look, mask: Option<&Mask>) -> Self {
         let record = &look.record;
         let lifetime = record.lifetime;
-        let mut values = Values::decode(&look.payload).ok().map(|values| all(&values));
+        let mut values = Values::decode(&look.payload).ok().map(|values| shown::all(&values));
         let mut masked = Vec::new();
         if let (Some(values), Some(mask)) = (&mut values, mask) {
             mask.hide(values, &mut masked);
@@ -104,7 +101,7 @@ impl Session {
             expired: look.expired,
             payload_bytes: look.payload.len(),
             values,
-            payload_hex: raw.then(|| value::hex(&look.payload)),
+            payload_hex: raw.then(|| shown::hex(&look.payload)),
             masked,
         }
     }
@@ -112,12 +109,13 @@ impl Session {
     fn text(&self, look: &Look) -> Result<String, CliError> {
         let record = &look.record;
         let now = Timestamp::from(SystemTime::now());
-        let ago = |time: Timestamp| format!("{} ({} ago)", date(time), human_age(now.since(time)));
+        let ago =
+            |time: Timestamp| format!("{} ({} ago)", units::date(time), human_age(now.since(time)));
         let ends = match record.deadline() {
             None => "never".to_owned(),
             Some(deadline) if look.expired => format!("{}, expired", ago(deadline)),
             Some(deadline) => {
-                format!("{} (in {})", date(deadline), human_age(deadline.since(now)))
+                format!("{} (in {})", units::date(deadline), human_age(deadline.since(now)))
             }
         };
         let mut rows = vec![
@@ -164,27 +162,4 @@ impl Session {
             complain("note: `--reveal` shows the bytes of the payload");
         }
     }
-}
-
-/// All values, each as JSON.
-fn all(values: &Values) -> Map<String, Value> {
-    values
-        .names()
-        .map(|name| {
-            let value = values.get::<Shown>(name);
-            let shown = match value {
-                Ok(value) => value.map_or(Value::Null, |Shown(value)| value),
-                Err(error) => Value::String(format!("({error})")),
-            };
-            (name.to_owned(), shown)
-        })
-        .collect()
-}
-
-/// A time of day in UTC, or the number if no calendar has it.
-fn date(time: Timestamp) -> String {
-    i64::try_from(time.as_millis())
-        .ok()
-        .and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok())
-        .map_or_else(|| time.to_string(), |time| format!("{time:.3}"))
 }

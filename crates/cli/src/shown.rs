@@ -1,13 +1,29 @@
-//! Any value of a session as JSON.
+//! The values of a session as JSON.
 
 use std::fmt;
 
+use cloakroom::Values;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 /// A value as JSON. What JSON has no form for is shown so that nothing is lost: bytes as
 /// `{"$hex": "..."}`, infinite numbers as texts, keys that are no texts as their JSON.
 pub struct Shown(pub Value);
+
+/// All values, each as JSON.
+pub fn all(values: &Values) -> Map<String, Value> {
+    values
+        .names()
+        .map(|name| {
+            let value = values.get::<Shown>(name);
+            let shown = match value {
+                Ok(value) => value.map_or(Value::Null, |Shown(value)| value),
+                Err(error) => Value::String(format!("({error})")),
+            };
+            (name.to_owned(), shown)
+        })
+        .collect()
+}
 
 /// Bytes in hex.
 pub fn hex(bytes: &[u8]) -> String {
