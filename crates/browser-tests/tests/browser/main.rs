@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod accessibility;
+mod console;
 mod cookies;
 mod counter;
 mod lab;

@@ -21,7 +21,7 @@ async fn every_page_has_its_picture_taken() {
         }
         let lab = Lab::open(&browser).await;
         take(&browser, &directory, &format!("lab-{scheme}"), Screen::Desk).await;
-        for access in ["exclusive", "released", "last-write-wins"] {
+        for access in ["exclusive", "released", "optimistic", "last-write-wins"] {
             lab.choose("file", access).await;
             lab.size(10, 200).await;
             lab.fire().await;

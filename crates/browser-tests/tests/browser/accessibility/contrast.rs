@@ -19,9 +19,8 @@ async fn every_text_has_a_contrast_of_4_5_in_light_and_in_dark() {
             let answer = browser.run(SCRIPT).await;
             assert!(answer["seen"].as_u64() > Some(3), "{path}, {scheme}: {answer}");
             assert_eq!(answer["found"], json!([]), "{path}, {scheme}");
-            backgrounds.push(
-                browser.run("return getComputedStyle(document.body).backgroundColor").await,
-            );
+            backgrounds
+                .push(browser.run("return getComputedStyle(document.body).backgroundColor").await);
         }
         assert_ne!(backgrounds[0], backgrounds[1], "{path} looks the same in the dark");
     }

@@ -32,10 +32,9 @@ async fn numbers_out_of_range_are_refused_and_nothing_is_sent() {
     let lab = Lab::open(&browser).await;
     lab.choose("file", "released").await;
     lab.size(3, 10).await;
-    for (field, refused, accepted) in [
-        ("#calls", ["0", "41", "", "1.5"], "3"),
-        ("#handler-ms", ["-1", "5001", "", "0.5"], "10"),
-    ] {
+    for (field, refused, accepted) in
+        [("#calls", ["0", "41", "", "1.5"], "3"), ("#handler-ms", ["-1", "5001", "", "0.5"], "10")]
+    {
         for number in refused {
             browser.fill(field, number).await;
             for button in ["#fire", "#compare"] {
@@ -109,8 +108,11 @@ async fn tab_to(browser: &Browser, css: &str) {
         press(browser, Key::Tab).await;
         if focus_is(browser, css).await == true {
             let visible = r#"
-                const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(document.activeElement);
-                return (outlineStyle !== "none" && parseFloat(outlineWidth) > 0) || boxShadow !== "none";
+                // A radio may leave it to what is around it and its label.
+                const { activeElement } = document;
+                return [activeElement, activeElement.parentElement].map((each) => getComputedStyle(each)).some(
+                    ({ outlineStyle, outlineWidth }) => outlineStyle !== "none" && parseFloat(outlineWidth) > 0,
+                );
             "#;
             assert_eq!(browser.run(visible).await, true, "nothing shows that {css} has the focus");
             return;

@@ -8,11 +8,9 @@
 //! form       what it offers, what it refuses, and the keyboard
 //! failure    the server goes away during a run
 //! recording  the HAR file, and `cloakroom replay`
-//! console    nothing to complain about
 //! ```
 
 mod compare;
-mod console;
 mod failure;
 mod form;
 pub mod page;

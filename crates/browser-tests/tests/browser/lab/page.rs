@@ -16,7 +16,8 @@ pub struct Lab<'b> {
 pub struct Shown {
     pub time_ms: f64,
     pub waited_ms: f64,
-    pub lost: f64,
+    /// Nothing, if the page could not find out.
+    pub lost: Option<f64>,
     pub again: f64,
     pub failed: f64,
     pub drawn: usize,
@@ -69,7 +70,10 @@ impl<'b> Lab<'b> {
         Shown {
             time_ms: self.figure("#total-time", "ms").await,
             waited_ms: self.figure("#total-waited", "ms").await,
-            lost: self.figure("#total-lost", "count").await,
+            lost: self
+                .data("#total-lost", "count")
+                .await
+                .map(|count| number("#total-lost", &count)),
             again: self.figure("#total-again", "count").await,
             failed: self.figure("#total-failed", "count").await,
             drawn: self.browser.count("#waterfall svg .call").await,
@@ -77,11 +81,11 @@ impl<'b> Lab<'b> {
     }
 
     pub async fn runs(&self) -> u64 {
-        self.data("body", "runs").await.parse().expect("a number of runs")
+        self.figure("body", "runs").await as u64
     }
 
     pub async fn state(&self) -> String {
-        self.data("body", "state").await
+        self.data("body", "state").await.expect("a state")
     }
 
     pub async fn status(&self) -> String {
@@ -90,7 +94,8 @@ impl<'b> Lab<'b> {
 
     /// A number that the page keeps beside what it shows.
     pub async fn figure(&self, css: &str, key: &str) -> f64 {
-        self.data(css, key).await.parse().unwrap_or_else(|error| panic!("{css}: {error}"))
+        let value = self.data(css, key).await.unwrap_or_else(|| panic!("{css} has no data-{key}"));
+        number(css, &value)
     }
 
     /// How many requests went to the server because of runs since the page was opened.
@@ -102,10 +107,14 @@ impl<'b> Lab<'b> {
         self.browser.run(script).await
     }
 
-    async fn data(&self, css: &str, key: &str) -> String {
-        let value = self.browser.element(css).await.attr(&format!("data-{key}")).await;
-        value.expect("an attribute").unwrap_or_else(|| panic!("{css} has no data-{key}"))
+    async fn data(&self, css: &str, key: &str) -> Option<String> {
+        let element = self.browser.element(css).await;
+        element.attr(&format!("data-{key}")).await.expect("it is still there")
     }
+}
+
+fn number(css: &str, text: &str) -> f64 {
+    text.parse().unwrap_or_else(|error| panic!("{css} says {text:?}: {error}"))
 }
 
 pub fn radio(access: &str) -> String {

@@ -52,6 +52,10 @@ impl Browser {
     pub async fn prefer(&self, scheme: &str) {
         let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": [feature] })).await;
+        // Colours may take their time to change.
+        let settled =
+            "return Promise.allSettled(document.getAnimations().map((each) => each.finished))";
+        self.run(settled).await;
     }
 
     /// What the console shows as an error or a warning, since it was last asked. Violations of the
@@ -59,9 +63,9 @@ impl Browser {
     pub async fn complaints(&self) -> Vec<String> {
         let log = self.command(Method::POST, "se/log", Some(json!({ "type": "browser" }))).await;
         let entries = log.as_array().expect("a list of entries");
-        let bad = entries.iter().filter(|entry| {
-            matches!(entry["level"].as_str(), Some("SEVERE" | "WARNING"))
-        });
+        let bad = entries
+            .iter()
+            .filter(|entry| matches!(entry["level"].as_str(), Some("SEVERE" | "WARNING")));
         bad.map(|entry| entry["message"].to_string()).collect()
     }
 
