@@ -33,6 +33,8 @@ impl Site<'_> {
         Router::new()
             .route("/", get(index))
             .route("/page.css", get(|| asset(CSS, PAGE_CSS)))
+            // Browsers ask for it on every page, and complain of a 404.
+            .route("/favicon.ico", get(async || StatusCode::NO_CONTENT))
             .route("/favorite_color", get(color::show))
             .route("/favorite_color/{color}", get(color::set))
             .merge(self.sessions())

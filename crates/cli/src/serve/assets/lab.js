@@ -480,7 +480,9 @@ async function runAll(plans) {
       if (stopper.signal.aborted) break;
       runs.push(await runOne(plan, plans.length > 1 ? `${plan.access.title}: ` : "", stopper.signal));
     }
-    say(plans.length > 1 ? `Done: ${runs.length} runs.` : `Done in ${time(runs[0].totals.time)}.`);
+    const failed = sum(runs, ({ totals }) => totals.failed);
+    say((plans.length > 1 ? `Done: ${runs.length} runs` : `Done in ${time(runs[0].totals.time)}`)
+      + (failed > 0 ? `; ${plural(failed, "call")} failed.` : "."));
   } catch (error) {
     say(`The run could not begin: ${error.message}.`);
   }
