@@ -1,8 +1,7 @@
 //! What a person sees and a browser does: Chromium, without a window, drives `cloakroom serve`.
 //!
 //! `rig` starts and stops the three processes: the server, chromedriver, and the browser below it. The
-//! other files hold the tests, one subject each. Tests take turns: two browsers at once on a small machine
-//! would measure each other.
+//! other files hold the tests, one subject each. Two run at a time, and what measures runs alone.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 

@@ -29,7 +29,7 @@ const ROWS: [Row; 4] = [
 
 #[tokio::test]
 async fn calls_that_release_early_wait_for_the_browser_alone_and_others_for_each_other() {
-    let rig = Rig::start().await;
+    let rig = Rig::alone().await;
     let browser = rig.browser().await;
     let lab = Lab::open(&browser).await;
     let mut measured = Vec::new();

@@ -11,7 +11,7 @@ mod server;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use browser::{Browser, until};
 pub use echo::Echo;
@@ -26,13 +26,23 @@ pub struct Rig {
     // After the driver: its browsers write into it until they end.
     profiles: TempDir,
     // The last field: the next test begins when the processes of this one are gone.
-    _turn: MutexGuard<'static, ()>,
+    _turn: SemaphorePermit<'static>,
 }
 
 impl Rig {
+    /// Beside one other test at most.
     pub async fn start() -> Self {
-        static TURN: Mutex<()> = Mutex::const_new(());
-        let turn = TURN.lock().await;
+        Self::take(1).await
+    }
+
+    /// Beside no other test, for what is measured.
+    pub async fn alone() -> Self {
+        Self::take(TURNS).await
+    }
+
+    async fn take(turns: u32) -> Self {
+        static ALL: Semaphore = Semaphore::const_new(TURNS as usize);
+        let turn = ALL.acquire_many(turns).await.expect("nobody closes it");
         let profiles = TempDir::new().expect("a temporary directory");
         Self { driver: Driver::start(), server: Server::start(), profiles, _turn: turn }
     }
@@ -45,3 +55,6 @@ impl Rig {
         Browser::open(self.driver.url(), self.server.url(), directory).await
     }
 }
+
+/// More browsers at once would only wait for each other on a small machine.
+const TURNS: u32 = 2;

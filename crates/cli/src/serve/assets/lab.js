@@ -1,7 +1,8 @@
 // The Ajax lab: fires calls at one session, times them, draws them, and exports them.
 
 const CONNECTIONS = 6;
-const KINDS = ["queued", "waits", "vain", "work"];
+// In the order they happen: who has run in vain a few times, waits before the run that counts.
+const KINDS = ["queued", "vain", "waits", "work"];
 const NONE = "\u2013";
 
 const state = { setup: null, lastRun: null, stopper: null };

@@ -128,7 +128,7 @@ const FORM: &str = "\
 <p><label>User <input name=\"user\" autocomplete=\"username\" required></label></p>
 <p><label>Password <input name=\"passwd\" type=\"password\" autocomplete=\"current-password\" \
 required></label></p>
-<p><button>Log in</button></p>
+<p><button class=\"primary\">Log in</button></p>
 </form>
 <p>There are <code>ada</code> with <code>lovelace</code>, and <code>bob</code> with <code>builder</code>.</p>
 ";
