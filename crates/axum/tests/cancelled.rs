@@ -15,30 +15,36 @@ use std::{env, fs};
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::{get, post};
-use cloakroom::{Access, Calling, Inventory};
-use cloakroom_axum::{Error, Session, SessionAccess, Snapshot};
+use cloakroom::{Calling, Inventory, OnConflict};
+use cloakroom_axum::{Error, Session, SessionAccess, Settings, Snapshot};
 use common::{Browser, Stage, settings};
 use tokio::task::JoinSet;
 
-// One after the other: what leaks, leaks from the whole process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_requests_cancelled_anywhere_each_happens_or_not_and_nothing_is_left() {
-    cancel(&common::memory()).await;
-    cancel(&common::file()).await;
-    cancel(&common::map()).await;
+    cancel(&common::memory(), settings(), SessionAccess::exclusive()).await;
+    cancel(&common::file(), settings(), SessionAccess::exclusive()).await;
+    cancel(&common::map(), settings(), SessionAccess::optimistic().repeatable()).await;
 }
 
-async fn cancel<S>(at: &Stage<S>)
+/// That the test above can fail: without a check of commits acknowledged notes are lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[should_panic(expected = "an acknowledged note is lost")]
+async fn without_a_check_of_commits_notes_are_lost() {
+    let unchecked = settings().on_conflict(OnConflict::LastWriteWins);
+    cancel(&common::memory(), unchecked, SessionAccess::optimistic()).await;
+}
+
+async fn cancel<S>(at: &Stage<S>, settings: Settings, access: SessionAccess)
 where
     S: Inventory,
 {
-    let manager = at.manager(settings());
-    let lockable = manager.access() == Access::Exclusive;
-    let app = at.app(notes(if lockable {
-        SessionAccess::exclusive()
-    } else {
-        SessionAccess::optimistic().repeatable()
-    }));
+    // What leaks, leaks from the whole process.
+    static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _alone = ALONE.lock().await;
+    let manager = at.manager(settings.clone());
+    let lockable = access == SessionAccess::exclusive();
+    let app = at.app_with(settings, notes(access));
     let rounds = env::var("CLOAKROOM_ROUNDS").map_or(40, |rounds| rounds.parse().unwrap());
     let mut random = Random(1);
     let mut resources = None;
@@ -88,7 +94,10 @@ where
             stored.len().to_string(),
             "round {round}: counted, or noted, but not both"
         );
-        assert!(acknowledged.is_subset(&stored), "round {round}: {acknowledged:?} of {stored:?}");
+        assert!(
+            acknowledged.is_subset(&stored),
+            "round {round}: an acknowledged note is lost: {acknowledged:?} of {stored:?}"
+        );
         assert!(stored.iter().all(|number| number % 2 == 0 || acknowledged.contains(number)));
         browser.post(&app, "/end").await.is(200, "");
         if round == rounds / 4 {
