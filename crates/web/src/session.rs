@@ -21,7 +21,7 @@ impl LazySession {
     ///
     /// # Fairness, deadlocks, cancel safety
     ///
-    /// See [`Store::open`]. Within a request nobody waits for another part of it: all share one hold.
+    /// See [`Store::open`](cloakroom::Store::open). Within a request nobody waits for another part of it: all share one hold.
     ///
     /// # Errors
     ///
