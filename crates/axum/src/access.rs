@@ -120,10 +120,11 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
         let SessionAccess { access, repeatable, body_max } = self.route;
-        // Without a session layer the extractors say so.
         let Some(session) = request.extensions().get::<LazySession>().cloned() else {
+            // Without a session layer the extractors say so; one that comes only after this says that.
+            request.extensions_mut().insert(Misplaced);
             return Box::pin(self.inner.call(request));
         };
         session.set_access(access);
@@ -144,6 +145,10 @@ impl<I: fmt::Debug> fmt::Debug for AccessService<I> {
         f.debug_struct("AccessService").field("route", &self.route).finish_non_exhaustive()
     }
 }
+
+/// Marks a request that came through an access before it had a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Misplaced;
 
 /// Enough for a form; more than a session takes.
 const BODY_MAX: usize = 64 << 10;

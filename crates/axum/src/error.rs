@@ -33,6 +33,12 @@ pub enum Error {
          its routes"
     )]
     NoLayer,
+    /// A [`SessionAccess`](crate::SessionAccess) is around the layer instead of within it. No handler ran.
+    #[error(
+        "a `SessionAccess` is around the `SessionLayer` and means nothing there: add it to the \
+         handler or the routes before `.layer(SessionLayer::new(manager))`"
+    )]
+    AccessOutside,
     /// The settings ask for the client's address, and the server does not know it. No handler ran.
     #[error(
         "the settings ask for the client's address, but the server does not tell it: serve the \
@@ -48,7 +54,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         let code = match self {
             Self::Session(error) => error.status(),
-            Self::NoLayer | Self::UnknownPeer => 500,
+            Self::NoLayer | Self::AccessOutside | Self::UnknownPeer => 500,
         };
         StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
@@ -61,13 +67,14 @@ impl Error {
     pub(crate) fn response<R: From<String>>(&self) -> Response<R> {
         let status = self.status();
         // What happens under load, and between two requests of one user, is reported where it happened.
-        let is_fault = matches!(status.as_u16(), 413 | 500 | 507);
-        if is_fault {
-            tracing::error!("{self}");
+        match status.as_u16() {
+            500 | 507 => tracing::error!("{self}"),
+            413 => tracing::warn!("{self}"),
+            _ => {}
         }
         let (text, retry_after) = match self {
             Self::Session(error) => (error.message(), error.retry_after()),
-            Self::NoLayer | Self::UnknownPeer => ("Something went wrong with the session.", None),
+            _ => ("Something went wrong with the session.", None),
         };
         let mut response = Response::new(R::from(text.to_owned()));
         *response.status_mut() = status;

@@ -93,6 +93,17 @@ fn depart<R: From<String>>(mut response: Response<R>, departure: Departure) -> R
         response = Error::from(error).response();
     }
     let headers = response.headers_mut();
+    let is_private = |value: &HeaderValue| {
+        let value = value.as_bytes().to_ascii_lowercase();
+        [b"private".as_slice(), b"no-store"].iter().any(|word| contains(&value, word))
+    };
+    let kept = headers.get(CACHE_CONTROL).is_some_and(|value| {
+        // To visitors without a cookie a shared cache would hand out this one's.
+        departure.cookies.is_empty() || is_private(value)
+    });
+    if !kept {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    }
     for cookie in departure.cookies {
         // What a manager sets is ASCII without control characters.
         if let Ok(value) = HeaderValue::from_str(cookie.as_str()) {
@@ -100,8 +111,11 @@ fn depart<R: From<String>>(mut response: Response<R>, departure: Departure) -> R
         }
     }
     headers.append(VARY, HeaderValue::from_static("Cookie"));
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
     response
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|part| part == word)
 }
 
 impl<F, R> fmt::Debug for ResponseFuture<F, R> {

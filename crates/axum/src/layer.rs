@@ -13,6 +13,7 @@ use cloakroom_web::{Arrival, SessionManager, Visit};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::access::Misplaced;
 use crate::error::Error;
 use crate::future::ResponseFuture;
 
@@ -23,8 +24,8 @@ use crate::future::ResponseFuture;
 /// know it: serve the router with `into_make_service_with_connect_info::<SocketAddr>()`, or say
 /// [`local_socket`](Self::local_socket). A request of which nobody knows where it comes from is answered with 500.
 ///
-/// A response to a request that used its session gets `Vary: Cookie`, and `Cache-Control: private, no-cache` unless the
-/// handler said something else: no cache shows it to somebody else.
+/// A response to a request that asked for its session gets `Vary: Cookie`, and `Cache-Control: private, no-cache` unless the
+/// handler said something else. One that sets the cookie is private whatever the handler said: no cache hands it to somebody else.
 ///
 /// # Examples
 ///
@@ -112,6 +113,9 @@ where
         let peer = connected.map(|ConnectInfo(address)| address.ip());
         if self.layer.needs_peer && peer.is_none() {
             return ResponseFuture::refused(&Error::UnknownPeer);
+        }
+        if request.extensions().get::<Misplaced>().is_some() {
+            return ResponseFuture::refused(&Error::AccessOutside);
         }
         let headers = request.headers();
         let arrival = Arrival::new()

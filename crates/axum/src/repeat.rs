@@ -55,7 +55,7 @@ where
     let mut lost = 0;
     loop {
         if lost == RACES_MAX && session.offers(Access::Exclusive) {
-            session.set_access(Access::Exclusive);
+            session.take_alone();
         }
         poll_fn(|context| inner.poll_ready(context)).await?;
         let response = inner.call(copy(&parts, &body)).await?;
@@ -73,7 +73,8 @@ where
             }
         };
         lost += 1;
-        if lost > RUNS_MAX || session.reopen().is_err() {
+        // First, so that the end of the request does not try what just failed once more.
+        if session.reopen().is_err() || lost == RUNS_MAX {
             return Ok(response);
         }
     }

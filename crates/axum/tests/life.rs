@@ -21,6 +21,7 @@ over!([memory file map sealed] [
     a_handler_that_panics_saves_nothing
     a_response_is_for_its_browser_only_if_it_used_the_session
     a_handler_may_say_how_it_is_cached
+    no_cache_may_keep_a_response_that_sets_the_cookie
     a_wrong_type_is_a_500_that_tells_nothing
     only_what_a_handler_changed_after_a_release_is_an_error
 ]);
@@ -136,6 +137,23 @@ async fn a_handler_may_say_how_it_is_cached<S: Store>(at: &Stage<S>) {
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let vary: Vec<_> = answer.headers.get_all("vary").iter().collect();
     assert_eq!(vary, ["Accept", "Cookie"]);
+}
+
+async fn no_cache_may_keep_a_response_that_sets_the_cookie<S: Store>(at: &Stage<S>) {
+    async fn public(session: Session) -> Result<Response, Error> {
+        session.insert("count", 1)?;
+        Ok(([("cache-control", "public, max-age=60")], "x").into_response())
+    }
+    let app = at.app(counter().route("/public", get(public)));
+    let browser = Browser::default();
+    let answer = browser.get(&app, "/public").await;
+    assert!(answer.header("set-cookie").is_some());
+    assert_eq!(answer.header("cache-control"), Some("private, no-cache"));
+    // Without a cookie to give away it is the handler's matter.
+    let answer = browser.get(&app, "/public").await;
+    if answer.header("set-cookie").is_none() {
+        assert_eq!(answer.header("cache-control"), Some("public, max-age=60"));
+    }
 }
 
 async fn a_wrong_type_is_a_500_that_tells_nothing<S: Store>(at: &Stage<S>) {

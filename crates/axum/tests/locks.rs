@@ -133,6 +133,8 @@ async fn who_waits_too_long_is_told_503_and_when_to_come_back<S: Store>(at: &Sta
     let answer = browser.get(&app, "/count").await;
     answer.is(503, "The session is busy. Please try again.");
     assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(answer.header("vary"), Some("Cookie"));
+    assert_eq!(answer.header("cache-control"), Some("private, no-cache"));
     hanging.abort();
     let _ = hanging.await;
     browser.get(&app, "/count").await.is(200, "2");

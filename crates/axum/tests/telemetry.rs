@@ -164,7 +164,7 @@ fn a_change_after_a_release_is_reported_with_its_route_and_without_values_or_ids
     let value = cookies.split_once('=').unwrap().1;
     assert!(value.split('.').all(|part| !log.contains(part)), "{log}");
     // The hold is a span, and its end tells how long it took.
-    assert!(log.contains("session{route=\"GET /early\" access=\"exclusive\""), "{log}");
+    assert!(log.contains(" session{route=\"GET /early\" access=\"exclusive\""), "{log}");
 }
 
 #[test]
@@ -196,4 +196,6 @@ fn who_waits_too_long_is_logged_with_the_route_of_the_holder() {
     assert!(line.contains("route=\"GET /count\""), "{line}");
     assert!(line.contains("holder_route=\"GET /hang/{of}\""), "{line}");
     assert!(rows.contains(&row(telemetry::TIMEOUTS, "exclusive", "GET /count", 1)), "{rows:?}");
+    // One that was granted, and the one that was not.
+    assert!(rows.contains(&row(telemetry::WAIT, "exclusive", "GET /count", 2)), "{rows:?}");
 }

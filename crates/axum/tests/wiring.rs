@@ -49,3 +49,11 @@ async fn an_access_that_the_store_does_not_offer_is_a_500_that_names_the_others_
     let app = at.app(Router::new().route("/", route));
     assert_eq!(Browser::default().get(&app, "/").await.status, 500);
 }
+
+#[tokio::test]
+async fn an_access_around_the_layer_is_told_where_it_belongs() {
+    let at = common::memory();
+    let app = at.app(counter()).layer(SessionAccess::optimistic());
+    assert_eq!(Browser::default().get(&app, "/count").await.status, 500);
+    assert!(Error::AccessOutside.to_string().contains("before `.layer(SessionLayer"));
+}

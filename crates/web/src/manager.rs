@@ -10,7 +10,7 @@ use cloakroom::{
     Access, Calling, Key, OpenError, OpenRequest, SessionError, SessionId, Sessions, Store,
     Timestamp,
 };
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::address::Binder;
 use crate::cookie::{self, Found, SetCookie, Template};
@@ -177,13 +177,15 @@ impl<S: Store> AnyManager for Manager<S> {
         route: &'a Route,
     ) -> Later<'a, Result<Opened, Error>> {
         Box::pin(async move {
-            let asked = Instant::now();
+            let (asked, request) = (Instant::now(), Span::current());
             let span = telemetry::waiting(route, access);
-            let opening = self.open_session(found, client, access, route, asked);
+            let opening = self.open_session(found, client, access, route, |key| {
+                Watch::opened(route, access, key, asked, &request)
+            });
             let (opened, end) = opening.instrument(span).await;
             match (opened, end) {
                 (Err(source), _) => {
-                    telemetry::not_opened(route, access, &source);
+                    telemetry::not_opened(route, access, asked, &source);
                     Err(Error::Session { route: route.clone(), source: Box::new(source) })
                 }
                 (Ok(_), Some(end)) if end == End::Elsewhere || !self.settings.ignore_expiry => {
@@ -234,11 +236,10 @@ impl<S: Store> Manager<S> {
         client: Option<IpAddr>,
         access: Access,
         route: &Route,
-        asked: Instant,
+        watch: impl FnOnce(Key) -> Watch + Send,
     ) -> (Result<Opened, SessionError>, Option<End>) {
         let mut request = OpenRequest::new(access, Calling::Async).wait(self.settings.lock_wait);
         request.label.clone_from(&route.0);
-        let watch = |key| Watch::opened(route, access, key, asked);
         match &self.keeping {
             Keeping::Stored { sessions, signer } => {
                 let now = self.settings.clock.now();

@@ -65,6 +65,12 @@ impl LazySession {
         self.0.set_access(access);
     }
 
+    /// Has whoever opens the session optimistically after this take it exclusively: for a request that lost too many
+    /// races. To be asked only where that is [offered](Self::offers).
+    pub fn take_alone(&self) {
+        self.0.take_alone();
+    }
+
     /// Whether a session can be taken this way where it is kept.
     #[must_use]
     pub fn offers(&self, access: Access) -> bool {
@@ -315,7 +321,9 @@ impl Session {
         let (mut opened, away) = self.0.take().await?;
         let done = opened.session.destroy().await;
         opened.destroyed |= done.is_ok();
-        opened.let_go_if(&done);
+        if done.is_ok() {
+            opened.watch.let_go(false);
+        }
         away.back(opened, done)
     }
 }

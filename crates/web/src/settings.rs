@@ -316,7 +316,7 @@ impl fmt::Debug for Settings {
 }
 
 /// Settings that make no sense. No manager was made.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SettingsError {
     /// A secret key is too short, or too simple to be random.
@@ -374,6 +374,13 @@ pub enum SettingsError {
     /// A setting of sessions in a store, and sealed cookies.
     #[error("`{0}` is for sessions in a store; one sealed in the cookie cannot do that")]
     StoredOnly(&'static str),
+}
+
+impl fmt::Debug for SettingsError {
+    /// As `Display`: it is what a program shows whose `main` returns the error.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// A clock for the engine that several share.

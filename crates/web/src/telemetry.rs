@@ -19,7 +19,7 @@ pub const HOLD: &str = "cloakroom_session_hold_seconds";
 /// Commits that another request had overtaken, by access and route.
 pub const CONFLICTS: &str = "cloakroom_session_conflicts_total";
 
-/// Sessions that were committed or released before the end of their request, by access and route.
+/// Sessions that were committed or released before the end of their request, and live on, by access and route.
 pub const RELEASES: &str = "cloakroom_session_releases_total";
 
 /// Requests that did not get their session in time, or found too many waiting, by access and route.
@@ -43,11 +43,19 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// A session was opened, after a wait that began at `asked`.
-    pub(crate) fn opened(route: &Route, access: Access, key: Key, asked: Instant) -> Self {
+    pub(crate) fn opened(
+        route: &Route,
+        access: Access,
+        key: Key,
+        asked: Instant,
+        request: &Span,
+    ) -> Self {
         let since = Instant::now();
         let waited = since.saturating_duration_since(asked);
         histogram!(WAIT, labels(access, route)).record(waited);
+        // Below the request's span, not below that of the wait, which is over.
         let span = debug_span!(
+            parent: request,
             "session",
             route = route.label(),
             access = access.name(),
@@ -91,8 +99,11 @@ impl Drop for Watch {
 }
 
 /// A session could not be opened.
-pub(crate) fn not_opened(route: &Route, access: Access, error: &SessionError) {
+pub(crate) fn not_opened(route: &Route, access: Access, asked: Instant, error: &SessionError) {
     let label = route.label();
+    if matches!(error, SessionError::Open(OpenError::LockTimeout(_))) {
+        histogram!(WAIT, labels(access, route)).record(asked.elapsed());
+    }
     match error {
         SessionError::Open(OpenError::LockTimeout(timeout)) => {
             counter!(TIMEOUTS, labels(access, route)).increment(1);

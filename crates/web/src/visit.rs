@@ -89,7 +89,8 @@ impl Visit {
         client: Option<IpAddr>,
         route: Route,
     ) -> Self {
-        let state = State { slot: Slot::Closed, access: manager.access() };
+        let access = manager.access();
+        let state = State { slot: Slot::Closed, access, alone: false, asked: false };
         Self(Arc::new(Request {
             manager,
             found,
@@ -110,7 +111,7 @@ impl Visit {
     /// others; if not, the end of the request does nothing, and need not be awaited.
     #[must_use]
     pub fn is_used(&self) -> bool {
-        self.0.with(|state| !matches!(state.slot, Slot::Closed)).unwrap_or(true)
+        self.0.with(|state| state.asked).unwrap_or(true)
     }
 
     /// Ends the request with the status of its response, before the body goes out: commits the session if it
@@ -136,6 +137,10 @@ impl Visit {
             }
             Some(Slot::Away) | None => {
                 Departure { cookies: Vec::new(), saved: Err(Error::Busy { route }) }
+            }
+            // The commit may have given the session an id that the browser was not told: no answer may hide that.
+            Some(Slot::Interrupted) if status < 500 => {
+                Departure { cookies: Vec::new(), saved: Err(Error::Interrupted { route }) }
             }
             Some(Slot::Closed | Slot::Interrupted | Slot::Over) => {
                 Departure { cookies: Vec::new(), saved: Ok(()) }
@@ -184,6 +189,10 @@ pub(crate) struct Request {
 struct State {
     slot: Slot,
     access: Access,
+    /// Whether who asks for it optimistically gets it exclusively, after too many lost races.
+    alone: bool,
+    /// Whether somebody asked for the session, successfully or not.
+    asked: bool,
 }
 
 /// Where the session of a request is.
@@ -222,11 +231,19 @@ impl Request {
         let _ = self.with(|state| state.access = access);
     }
 
+    pub(crate) fn take_alone(&self) {
+        let _ = self.with(|state| state.alone = true);
+    }
+
     /// Opens the session if it is not open yet; the same one for all who ask.
     pub(crate) async fn open(&self, asked: Option<Access>) -> Result<(), Error> {
         let turn = self.turn.lock().await;
         let (asked, open) = self.with(|state| {
-            let asked = asked.unwrap_or(state.access);
+            state.asked = true;
+            let asked = match asked.unwrap_or(state.access) {
+                Access::Optimistic if state.alone => Access::Exclusive,
+                asked => asked,
+            };
             let open = match &state.slot {
                 Slot::Closed => Ok(None),
                 Slot::Open(opened) => Ok(Some(opened.session.access())),

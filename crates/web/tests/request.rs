@@ -4,11 +4,13 @@
 
 mod common;
 
+use std::pin::pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use cloakroom::Store;
 use cloakroom::blocking::wait;
-use cloakroom_web::{Arrival, Departure, Error};
+use cloakroom::{Durability, FileStore, Store};
+use cloakroom_web::{Arrival, Departure, Error, SessionManager};
 use common::{Browser, Stage, begin, count, look, request, settings};
 
 over!([memory file map sealed] [
@@ -310,6 +312,29 @@ fn a_wrong_type_is_an_error_and_changes_nothing<S: Store>(at: &Stage<S>) {
     })
     .unwrap();
     assert_eq!(look(&manager, &browser), Some(1));
+}
+
+/// The commit may have given the session another id, which the browser was not told.
+#[test]
+fn a_request_whose_commit_was_cancelled_does_not_end_as_if_nothing_had_been() {
+    let directory = tempfile::tempdir().unwrap();
+    // Its commits wait for the medium, so that one can be dropped in the middle.
+    let store = FileStore::builder(directory.path().join("sessions"));
+    let store = store.durability(Durability::Power).open().unwrap();
+    let manager = SessionManager::new(store, settings()).unwrap();
+    for (status, fails) in [(200, true), (404, true), (500, false)] {
+        let visit = manager.begin(Arrival::new());
+        let session = wait(visit.session().open()).unwrap();
+        session.insert("count", 1).unwrap();
+        session.renew().unwrap();
+        {
+            let mut commit = pin!(session.commit());
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(commit.as_mut().poll(&mut context).is_pending());
+        }
+        let saved = wait(visit.finish(status)).saved;
+        assert_eq!(matches!(saved, Err(Error::Interrupted { .. })), fails, "{status}: {saved:?}");
+    }
 }
 
 #[test]

@@ -396,7 +396,8 @@ fn a_cancelled_commit_lets_the_session_go_and_says_so() {
     }
     let error = session.insert("count", 3).expect_err("its commit was cancelled");
     assert!(matches!(error, Error::Interrupted { .. }), "{error}");
-    wait(visit.finish(200)).saved.unwrap();
+    let saved = wait(visit.finish(200)).saved;
+    assert!(matches!(saved, Err(Error::Interrupted { .. })), "{saved:?}");
     assert!([Some(1), Some(2)].contains(&look(&manager, &browser)));
 }
 

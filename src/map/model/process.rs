@@ -121,10 +121,7 @@ impl World {
 
     pub(super) fn hash_at(&self) -> impl Fn(Place) -> Hash {
         let heap = Arc::clone(&self.heap);
-        move |place| {
-            let (first, second) = format::read_hash(&heap, place);
-            Hash::of(first, second)
-        }
+        move |place| format::read_hash(&heap, place)
     }
 
     /// Moves so many parts of a table into the next; whether all of it is moved.

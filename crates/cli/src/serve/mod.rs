@@ -29,6 +29,7 @@ use cloakroom_axum::Settings;
 use tokio::runtime;
 use tokio::sync::Notify;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 pub use self::error::ServeError;
 use self::keeper::Manage;
@@ -107,7 +108,10 @@ fn log(level: LogLevel) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
+    // The end of a span says how long a request waited, or held its session.
+    let spans = if level >= LevelFilter::DEBUG { FmtSpan::CLOSE } else { FmtSpan::NONE };
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+    let log = log.with_span_events(spans);
     // It fails only if there is one already.
     let _ = log.with_ansi(false).try_init();
 }

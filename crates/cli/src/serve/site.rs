@@ -53,7 +53,8 @@ impl Site<'_> {
             .route("/logout", get(login::ask).post(login::end));
         if self.inspect {
             let looking = self.keeper.look.clone();
-            routes = routes.route("/session", get(move |session| inspect::show(session, looking)));
+            routes = routes
+                .route("/session", get(move |session, lazy| inspect::show(session, lazy, looking)));
         }
         if self.keeper.access == Access::Optimistic {
             // Where nothing is locked a request that was overtaken runs again; they change nothing but the session.

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use axum::response::Html;
 use cloakroom::{Look, Timestamp};
-use cloakroom_axum::{Error, Snapshot};
+use cloakroom_axum::{Error, LazySession, Snapshot};
 use serde_json::{Map, Value};
 
 use crate::mask::Mask;
@@ -16,8 +16,14 @@ use crate::shown::Shown;
 use crate::units::{date, grouped, human_age};
 
 /// Shows it.
-pub async fn show(session: Snapshot, looking: Option<Looking>) -> Result<Html<String>, Error> {
+pub async fn show(
+    session: Snapshot,
+    lazy: LazySession,
+    looking: Option<Looking>,
+) -> Result<Html<String>, Error> {
+    let client = lazy.client().map_or_else(|| "unknown".to_owned(), |client| client.to_string());
     let mut rows = vec![
+        ("client", client),
         ("taken", "snapshot: the last committed version; it never waits".to_owned()),
         ("cookie", format!("{COOKIE}; Path=/; HttpOnly; SameSite=Lax")),
         ("not in use", "Secure, __Host- (plain HTTP); Domain, Max-Age".to_owned()),
