@@ -94,8 +94,8 @@ fn depart<R: From<String>>(mut response: Response<R>, departure: Departure) -> R
     }
     let headers = response.headers_mut();
     let is_private = |value: &HeaderValue| {
-        let value = value.as_bytes().to_ascii_lowercase();
-        [b"private".as_slice(), b"no-store"].iter().any(|word| contains(&value, word))
+        let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
+        ["private", "no-store"].iter().any(|word| value.contains(word))
     };
     let kept = headers.get(CACHE_CONTROL).is_some_and(|value| {
         // To visitors without a cookie a shared cache would hand out this one's.
@@ -112,10 +112,6 @@ fn depart<R: From<String>>(mut response: Response<R>, departure: Departure) -> R
     }
     headers.append(VARY, HeaderValue::from_static("Cookie"));
     response
-}
-
-fn contains(text: &[u8], word: &[u8]) -> bool {
-    text.windows(word.len()).any(|part| part == word)
 }
 
 impl<F, R> fmt::Debug for ResponseFuture<F, R> {

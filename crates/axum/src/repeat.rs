@@ -59,19 +59,13 @@ where
         }
         poll_fn(|context| inner.poll_ready(context)).await?;
         let response = inner.call(copy(&parts, &body)).await?;
-        let overtaken = response.extensions().get::<Overtaken>().is_some();
-        let response = match session.settle(response.status().as_u16()).await {
-            Ok(()) if !overtaken => return Ok(response),
-            Ok(()) => response,
-            Err(error) => {
-                let overtaken = error.is_conflict();
-                let response = Error::from(error).into_response();
-                if !overtaken {
-                    return Ok(response);
-                }
-                response
-            }
+        let (overtaken, response) = match session.settle(response.status().as_u16()).await {
+            Ok(()) => (response.extensions().get::<Overtaken>().is_some(), response),
+            Err(error) => (error.is_conflict(), Error::from(error).into_response()),
         };
+        if !overtaken {
+            return Ok(response);
+        }
         lost += 1;
         // First, so that the end of the request does not try what just failed once more.
         if session.reopen().is_err() || lost == RUNS_MAX {

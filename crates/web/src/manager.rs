@@ -361,13 +361,6 @@ impl Opened {
         self.session.commit().await
     }
 
-    /// Notes that a handler was done with the session before its end, if that was so.
-    pub(crate) fn let_go_if(&mut self, done: &Result<(), SessionError>) {
-        if done.is_ok() {
-            self.watch.let_go(true);
-        }
-    }
-
     /// The error of an operation on it.
     pub(crate) fn error(&self, route: Route, source: SessionError) -> Error {
         self.watch.failed(&source);

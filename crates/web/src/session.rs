@@ -271,7 +271,9 @@ impl Session {
     pub async fn commit(&self) -> Result<(), Error> {
         let (mut opened, away) = self.0.take().await?;
         let done = opened.session.commit().await;
-        opened.let_go_if(&done);
+        if done.is_ok() {
+            opened.watch.let_go(true);
+        }
         away.back(opened, done)
     }
 
@@ -284,7 +286,7 @@ impl Session {
     pub async fn release(&self) -> Result<(), Error> {
         let (mut opened, away) = self.0.take().await?;
         opened.session.release().await;
-        opened.let_go_if(&Ok(()));
+        opened.watch.let_go(true);
         away.back(opened, Ok(()))
     }
 
@@ -320,8 +322,8 @@ impl Session {
     pub async fn destroy(&self) -> Result<(), Error> {
         let (mut opened, away) = self.0.take().await?;
         let done = opened.session.destroy().await;
-        opened.destroyed |= done.is_ok();
         if done.is_ok() {
+            opened.destroyed = true;
             opened.watch.let_go(false);
         }
         away.back(opened, done)
