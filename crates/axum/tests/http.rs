@@ -47,12 +47,14 @@ async fn cookies_of_any_shape_get_a_fresh_session_and_nothing_else<S: Store>(at:
         let genuine = Connection::open(address).get("/count", "").cookie().unwrap();
         let value = genuine.strip_prefix("session_id=").unwrap();
         let (id, mac) = value.split_once('.').unwrap();
-        let changed = if mac.starts_with('A') { "B" } else { "A" };
+        // Another valid first character of the id and of its MAC, whatever it was.
+        let other_id = format!("{}{}", if id.starts_with('0') { "1" } else { "0" }, &id[1..]);
+        let other_mac = format!("{}{}", if mac.starts_with('A') { "B" } else { "A" }, &mac[1..]);
         let fresh: Vec<Vec<u8>> = vec![
             format!("session_id={id}").into(),
             format!("session_id={id}.").into(),
-            format!("session_id={id}.{changed}{}", &mac[1..]).into(),
-            format!("session_id=0{}.{mac}", &id[1..]).into(),
+            format!("session_id={id}.{other_mac}").into(),
+            format!("session_id={other_id}.{mac}").into(),
             format!("session_id={}.{mac}", id.to_uppercase()).into(),
             format!("session_id={value}{value}").into(),
             format!("SESSION_ID={value}").into(),
