@@ -122,29 +122,38 @@ fn waits_holds_and_early_exits_are_counted_by_route_and_access() {
 }
 
 #[test]
-fn a_conflict_is_counted_and_logged_with_its_route() {
-    let at = common::memory();
-    let rival = at.app(counter());
-    let browser = Browser::default();
-    let tab = browser.clone();
-    let beaten = move |session: Optimistic| async move {
-        session.insert("count", 7)?;
-        tab.copy().get(&rival, "/count").await.is(200, "2");
-        Ok::<_, Error>(())
-    };
-    let app = at.app(counter().route("/beaten", get(beaten)));
-    let mut rows = Vec::new();
-    let log = logged(|| {
-        rows = counted(|| {
-            runtime().block_on(async {
-                browser.get(&app, "/count").await.is(200, "1");
-                assert_eq!(browser.get(&app, "/beaten").await.status, 409);
+fn a_conflict_is_counted_and_logged_once_with_its_route() {
+    // At the end of the request, and by a commit of the handler, which is tried again there.
+    for commits in [false, true] {
+        let at = common::memory();
+        let rival = at.app(counter());
+        let browser = Browser::default();
+        let tab = browser.clone();
+        let beaten = move |session: Optimistic| async move {
+            session.insert("count", 7)?;
+            tab.copy().get(&rival, "/count").await.is(200, "2");
+            if commits {
+                assert!(session.commit().await.unwrap_err().is_conflict());
+            }
+            Ok::<_, Error>(())
+        };
+        let app = at.app(counter().route("/beaten", get(beaten)));
+        let mut rows = Vec::new();
+        let log = logged(|| {
+            rows = counted(|| {
+                runtime().block_on(async {
+                    browser.get(&app, "/count").await.is(200, "1");
+                    assert_eq!(browser.get(&app, "/beaten").await.status, 409);
+                });
             });
         });
-    });
-    assert!(rows.contains(&row(telemetry::CONFLICTS, "optimistic", "GET /beaten", 1)), "{rows:?}");
-    let line = log.lines().find(|line| line.contains("another request was faster")).unwrap();
-    assert!(line.contains("GET /beaten") && line.contains("INFO"), "{line}");
+        let counted = row(telemetry::CONFLICTS, "optimistic", "GET /beaten", 1);
+        assert!(rows.contains(&counted), "{rows:?}");
+        let faster = |line: &&str| line.contains("another request was faster");
+        let lines: Vec<_> = log.lines().filter(faster).collect();
+        let [line] = lines[..] else { panic!("{lines:?}") };
+        assert!(line.contains("GET /beaten") && line.contains("INFO"), "{line}");
+    }
 }
 
 #[test]

@@ -362,7 +362,7 @@ impl Opened {
     }
 
     /// The error of an operation on it.
-    pub(crate) fn error(&self, route: Route, source: SessionError) -> Error {
+    pub(crate) fn error(&mut self, route: Route, source: SessionError) -> Error {
         self.watch.failed(&source);
         match self.envelope.as_ref().and_then(CookieStore::too_large) {
             Some(source) => Error::TooLarge { route, source },

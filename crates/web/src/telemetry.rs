@@ -39,6 +39,8 @@ pub(crate) struct Watch {
     since: Instant,
     /// Open as long as the session is held.
     span: Option<Span>,
+    /// Whether it was reported as overtaken: a commit that is tried again loses the same race.
+    overtaken: bool,
 }
 
 impl Watch {
@@ -62,7 +64,7 @@ impl Watch {
             %key,
             waited_us = micros(waited)
         );
-        Self { access, route: route.clone(), key, since, span: Some(span) }
+        Self { access, route: route.clone(), key, since, span: Some(span), overtaken: false }
     }
 
     /// The session is let go; early, if the request goes on without it. Once more says nothing.
@@ -77,10 +79,12 @@ impl Watch {
     }
 
     /// Something with the open session failed.
-    pub(crate) fn failed(&self, error: &SessionError) {
+    pub(crate) fn failed(&mut self, error: &SessionError) {
         let (route, key) = (self.route.label(), &self.key);
         match error {
+            SessionError::Commit(CommitError::Conflict(_)) if self.overtaken => {}
             SessionError::Commit(CommitError::Conflict(_)) => {
+                self.overtaken = true;
                 counter!(CONFLICTS, labels(self.access, &self.route)).increment(1);
                 info!(route, %key, "another request was faster: {error}");
             }

@@ -368,7 +368,7 @@ impl Away<'_> {
     /// Brings the session back and passes on what came of it.
     pub(crate) fn back(
         self,
-        opened: Box<Opened>,
+        mut opened: Box<Opened>,
         done: Result<(), SessionError>,
     ) -> Result<(), Error> {
         let done = done.map_err(|source| opened.error(self.request.route(), source));
