@@ -14,6 +14,8 @@ pub struct Server {
     child: Child,
     /// What it printed, without the last slash.
     pub url: String,
+    /// Where its temporary files are, which it leaves behind when it is killed.
+    _temporary: TempDir,
 }
 
 /// The stores that outlive their server.
@@ -53,6 +55,10 @@ impl Server {
 
     /// Starts this one.
     pub fn of(command: &mut Command) -> Self {
+        let temporary = TempDir::new().expect("a temporary directory");
+        if command.get_envs().all(|(name, _)| name != "TMPDIR") {
+            command.env("TMPDIR", temporary.path());
+        }
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut line = String::new();
@@ -62,7 +68,7 @@ impl Server {
             child.stderr.take().expect("a pipe").read_to_string(&mut why).expect("text");
             panic!("it did not start: {why}");
         };
-        Self { child, url: url.to_owned() }
+        Self { child, url: url.to_owned(), _temporary: temporary }
     }
 
     /// Where it listens.

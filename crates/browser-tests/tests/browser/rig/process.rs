@@ -5,24 +5,29 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use tempfile::TempDir;
 
 /// Leads a process group, which is killed as a whole: a driver's browser goes with the driver.
 pub struct Process {
     child: Child,
     // Kept open: who writes to a closed pipe is killed by it.
     stdout: BufReader<ChildStdout>,
+    // After the process, which leaves its temporary files behind when it is killed.
+    _temporary: TempDir,
 }
 
 impl Process {
     pub fn start(program: &str, arguments: &[&str]) -> Self {
+        let temporary = TempDir::new().expect("a temporary directory");
         let mut command = Command::new(program);
+        command.env("TMPDIR", temporary.path());
         // stdin stays open as long as this program lives.
         command.args(arguments).process_group(0).stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child =
             command.spawn().unwrap_or_else(|error| panic!("failed to start {program}: {error}"));
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        Self { child, stdout }
+        Self { child, stdout, _temporary: temporary }
     }
 
     /// The next line of its output that `wanted` makes something of.
