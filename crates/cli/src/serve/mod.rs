@@ -25,7 +25,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom_axum::Settings;
+use cloakroom::MemoryStore;
+use cloakroom_axum::{SessionManager, Settings};
 use tokio::runtime;
 use tokio::sync::Notify;
 use tracing_subscriber::filter::LevelFilter;
@@ -54,8 +55,11 @@ pub fn run(args: &ServeArgs) -> Result<Verdict, CliError> {
     server::raise_file_limit();
     // First, so that a second server on one address creates nothing.
     let (listener, address) = listen(&args.addr)?;
+    // So do a key and settings that make no sense.
+    let given = Secret::given(args.secret_key_file.as_deref())?;
+    check(args)?;
     let place = Place::open(&args.store)?;
-    let secret = Secret::find(args.secret_key_file.as_deref(), &place)?;
+    let secret = given.map_or_else(|| Secret::of(&place), Ok)?;
     let settings = settings(args, &secret);
     let keeper = place.with(Manage(settings.clone())).map_err(ServeError::Settings)?;
     let lab = Lab::open(&place, &settings)?;
@@ -85,6 +89,12 @@ fn listen(address: &str) -> Result<(TcpListener, SocketAddr), ServeError> {
         Ok((listener, bound))
     };
     listen().map_err(|source: io::Error| ServeError::Listen { address: address.to_owned(), source })
+}
+
+/// Refuses settings that make no sense, whatever the key.
+fn check(args: &ServeArgs) -> Result<(), ServeError> {
+    let settings = settings(args, &Secret::passing()?);
+    SessionManager::new(MemoryStore::new(), settings).map(drop).map_err(ServeError::Settings)
 }
 
 fn settings(args: &ServeArgs, secret: &Secret) -> Settings {

@@ -20,25 +20,28 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// The key in `file`, or of the environment, or that of the store: the first time it is made.
-    pub fn find(file: Option<&Path>, place: &Place) -> Result<Self, ServeError> {
+    /// The key in `file`, or of the environment, if either is given.
+    pub fn given(file: Option<&Path>) -> Result<Option<Self>, ServeError> {
         if let Some(file) = file {
-            return Self::read(file);
+            return Self::read(file).map(Some);
         }
-        if let Some(key) = env::var_os(VARIABLE) {
-            let key = key.into_encoded_bytes().trim_ascii().to_vec();
-            return Self { key, origin: format!("is that of {VARIABLE}") }.checked(VARIABLE);
-        }
+        let Some(key) = env::var_os(VARIABLE) else { return Ok(None) };
+        let key = key.into_encoded_bytes().trim_ascii().to_vec();
+        Self { key, origin: format!("is that of {VARIABLE}") }.checked(VARIABLE).map(Some)
+    }
+
+    /// That of the store: the first time it is made.
+    pub fn of(place: &Place) -> Result<Self, ServeError> {
         match &place.url {
             StoreUrl::Directory(_, Some(directory)) => Self::beside(directory),
-            _ => {
-                let key = random().map_err(|source| ServeError::MakeKey {
-                    file: PathBuf::from("memory"),
-                    source,
-                })?;
-                Ok(Self { key, origin: "goes with the server".to_owned() })
-            }
+            _ => Self::passing(),
         }
+    }
+
+    /// A new one, which is kept nowhere.
+    pub fn passing() -> Result<Self, ServeError> {
+        let fail = |source| ServeError::MakeKey { file: PathBuf::from("memory"), source };
+        Ok(Self { key: random().map_err(fail)?, origin: "goes with the server".to_owned() })
     }
 
     /// The key itself.

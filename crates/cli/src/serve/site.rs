@@ -51,11 +51,13 @@ impl Site<'_> {
             .route("/reset", get(count::reset))
             .route("/login", get(login::show).post(login::check))
             .route("/logout", get(login::ask).post(login::end));
-        if self.inspect {
-            let looking = self.keeper.look.clone();
-            routes = routes
-                .route("/session", get(move |session, lazy| inspect::show(session, lazy, looking)));
-        }
+        let looking = self.keeper.look.clone();
+        let inspect = if self.inspect {
+            get(move |session, lazy| inspect::show(session, lazy, looking))
+        } else {
+            get(async || (StatusCode::NOT_FOUND, html::page("Not shown here", INSPECT_OFF)))
+        };
+        routes = routes.route("/session", inspect);
         if self.keeper.access == Access::Optimistic {
             // Where nothing is locked a request that was overtaken runs again; they change nothing but the session.
             routes = routes.layer(SessionAccess::optimistic().repeatable());
@@ -95,6 +97,11 @@ const POLICY: &str = "default-src 'self'; frame-ancestors 'none'";
 const BODY_MAX: usize = 64 << 10;
 
 const PAGE_CSS: &str = include_str!("assets/page.css");
+
+const INSPECT_OFF: &str = "\
+<p>What is in a session is shown while you develop: on a loopback address, or with \
+<code>cloakroom serve --development</code>.</p>
+";
 
 const INDEX: &str = "\
 <p>A small application whose sessions are in a store. Open it in two browsers, restart the server, \

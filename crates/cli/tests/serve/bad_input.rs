@@ -80,6 +80,18 @@ fn the_help_ends_with_examples() {
 }
 
 #[test]
+fn settings_and_keys_that_make_no_sense_create_nothing() {
+    for wrong in [["--trusted-proxy", "10.0.0.0/33"], ["--secret-key-file", "/no/such/file"]] {
+        let home = Home::new();
+        let store = home.store("file");
+        let ended =
+            run([&["serve", "--addr", "127.0.0.1:0", "--store", &store][..], &wrong].concat());
+        assert_eq!(ended.code, Some(2), "{wrong:?}");
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "{wrong:?}");
+    }
+}
+
+#[test]
 fn a_store_of_another_kind_is_refused_and_gets_no_key() {
     let home = Home::new();
     drop(cloakroom::FileStore::open(home.sessions()).unwrap());

@@ -64,7 +64,10 @@ fn others_see_it_only_in_development() {
     for (more, status) in [(&[][..], 404), (&["--development"], 200)] {
         let server = Server::of(command("memory:").args(["--addr", "0.0.0.0:0"]).args(more));
         let browser = Browser::new();
-        assert_eq!(browser.get(&server, "/session").status, status);
+        let page = browser.get(&server, "/session");
+        assert_eq!(page.status, status);
+        // Who does not see it learns where it is seen.
+        assert_eq!(page.body.contains("--development"), status == 404, "{}", page.body);
         assert_eq!(browser.text(&server, "/count"), "1");
     }
 }

@@ -36,6 +36,8 @@ fn a_wrong_login_is_refused_alike_whatever_is_wrong_and_ends_the_one_before() {
         assert_eq!(refusal.body, refusals[0].body, "{form}");
         assert!(refusal.body.contains("role=\"alert\""));
     }
+    // A guess begins no session.
+    assert_eq!(browser.cookie("session_id"), None);
     browser.post(&server, "/login", "user=ada&passwd=lovelace");
     assert!(browser.text(&server, "/login").contains("ada</strong>"));
     assert_eq!(browser.post(&server, "/login", "user=ada&passwd=x").status, 401);

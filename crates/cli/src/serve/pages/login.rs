@@ -34,9 +34,12 @@ pub async fn check(session: LazySession, given: Credentials) -> Result<Response,
     let user = given.user();
     let session = session.open().await?;
     let Some(User { name, privilege, .. }) = user else {
-        session.remove("user")?;
-        session.insert("login", 0)?;
-        session.insert("privilege", 0)?;
+        // A guess begins no session: whoever tries a million passwords would leave as many.
+        if !session.is_new()? {
+            session.remove("user")?;
+            session.insert("login", 0)?;
+            session.insert("privilege", 0)?;
+        }
         let form = form("<p role=\"alert\">There is no such user with this password.</p>\n");
         return Ok((StatusCode::UNAUTHORIZED, form).into_response());
     };
