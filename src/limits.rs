@@ -17,6 +17,10 @@ pub const GRACE_MAX: Duration = Duration::from_secs(600);
 /// The largest payload in bytes.
 pub const PAYLOAD_MAX: usize = 64 << 20;
 
+/// How many session files a store keeps open for the next request unless told otherwise; fewer, a quarter,
+/// where the process may have less than four times as many open.
+pub const OPEN_FILES: usize = 4_096;
+
 /// How often an optimistic update is repeated before its conflict is reported.
 pub const UPDATE_TRIES: u32 = 1_000;
 

@@ -312,7 +312,8 @@ fn too_many_open_files_is_an_error_that_passes() {
     child::alone("too_many_open_files_is_an_error_that_passes", || {
         let directory = rig::directory();
         let root = directory.path().join("sessions");
-        let store = FileStore::open(&root).unwrap();
+        // No kept file that could give way.
+        let store = FileStore::builder(&root).open_files(0).open().unwrap();
         put(&store, &key("old"), b"1");
         sys::Limit::OpenFiles.set(Some(64));
         let mut failures = [0; 5];

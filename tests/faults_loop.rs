@@ -148,8 +148,11 @@ impl Run {
         let directory = rig::directory();
         let road = Arc::new(Road::default());
         let clock = SetClock::at(START);
+        // Without kept files each file is opened anew; with them, more ways lead to each call.
+        let open_files = if calling == Calling::Async { 0 } else { 64 };
         let store = FileStore::builder(directory.path().join("sessions"))
             .durability(durability)
+            .open_files(open_files)
             .clock(clock.clone())
             .file_system(Tapped(Arc::clone(&road)))
             .open()
@@ -430,7 +433,10 @@ fn every_call_meets(
 /// is one of those that are ignored.
 fn judge_report(context: &str, run: &Run, met: Site, errno: i32, ignored: &mut BTreeSet<Site>) {
     let Some((operation, told_errno, text)) = run.told.first() else {
-        assert!(is_ignored(met), "{context}: nobody was told of {met:?}");
+        // Files that were kept open gave way, and the second try succeeded.
+        let gave_way =
+            run.calling == Calling::Blocking && (met.1, errno) == (Method::Open, libc::EMFILE);
+        assert!(gave_way || is_ignored(met), "{context}: nobody was told of {met:?}");
         ignored.insert(met);
         return;
     };

@@ -3,7 +3,8 @@
 //!
 //! The lock is on the data file, so there are no lock files to leak or to clean. A file may be
 //! replaced (growth), unlinked (destroy) or moved (quarantine) while a party waits for its lock; so
-//! after each grant the link count is asked for, and a file without a name is opened anew.
+//! after each grant the link count is asked for, and a file without a name is opened anew. The same
+//! holds for a file that was [kept](super::kept) open from a request before.
 //!
 //! A blocked `flock` can neither time out nor be cancelled. It therefore happens on a thread of
 //! the engine and belongs to the queue's place, not to the party that asked.
@@ -12,26 +13,37 @@ use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::kept::{KeptFiles, OpenFile};
 use super::read::Contents;
 use super::room::{REOPENS, Room, Spot};
 use crate::access::Calling;
 use crate::error::{Holder, LockTimeout, OpenError};
 use crate::fork::Generation;
+use crate::id::Key;
 use crate::queue::{Arrival, Delivery, Held, Label, Mode, Outcome, Turn, Wait};
-use crate::seams::{FileSystem, Flock, OpenMode, Timestamp};
+use crate::seams::{Flock, OpenMode, Timestamp};
 use crate::sync::Arc;
 
-/// An open session file with its kernel lock. Dropped: unlocked, then closed. A close alone would
-/// not do: a forked child shares the descriptor and would keep the lock.
+/// An open session file with its kernel lock. Dropped: unlocked, then kept open or closed. A close
+/// alone would not do: a forked child shares the descriptor and would keep the lock.
 pub(super) struct LockedFile {
-    file: File,
-    fs: Arc<dyn FileSystem>,
+    key: Key,
+    open: OpenFile,
+    /// Whether it was open from a request before, so that it may not be the session's any more.
+    was_kept: bool,
+    /// Whether to keep it open for the next one.
+    keep: bool,
+    kept: Arc<KeptFiles>,
     process: Generation,
 }
 
 impl LockedFile {
     pub(super) fn file(&self) -> &File {
-        &self.file
+        &self.open.file
+    }
+
+    pub(super) const fn was_kept(&self) -> bool {
+        self.was_kept
     }
 }
 
@@ -39,8 +51,7 @@ impl Drop for LockedFile {
     fn drop(&mut self) {
         // In a forked child the lock is the parent's: closing the copy leaves it alone.
         if self.process.is_current() {
-            // An unlock of an open descriptor does not fail; the close would follow it anyway.
-            let _ = self.fs.unlock(&self.file);
+            self.kept.let_go(&self.key, &self.open, self.keep);
         }
     }
 }
@@ -56,7 +67,10 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    fn new(held: Held<LockedFile>, file: Option<LockedFile>, process: Generation) -> Self {
+    fn new(held: Held<LockedFile>, mut file: Option<LockedFile>, process: Generation) -> Self {
+        if let Some(file) = &mut file {
+            file.keep = false;
+        }
         Self { held: Some(held), file, alive_until: Timestamp::MAX, process }
     }
 
@@ -84,7 +98,11 @@ impl Drop for Lease {
             return;
         }
         match self.file.take() {
-            Some(file) => held.release(file, self.alive_until),
+            Some(mut file) => {
+                // A reader's file is open to be read only.
+                file.keep = held.mode() == Mode::Exclusive;
+                held.release(file, self.alive_until);
+            }
             None => held.release_absent(),
         }
     }
@@ -218,6 +236,9 @@ impl Room {
 
     /// Takes the kernel's lock if it is free.
     fn try_lock_now(&self, at: &Spot, mode: Mode, careful: bool) -> Result<Attempt, OpenError> {
+        if !careful && let Some(locked) = self.try_lock_kept(at)? {
+            return Ok(Attempt::Locked(locked));
+        }
         for _ in 0..REOPENS {
             let file = match self.open(&at.path, mode.into()) {
                 Ok(file) => file,
@@ -243,14 +264,25 @@ impl Room {
                 self.gate.note(&at.key, false);
             }
             drop(passage);
-            let locked = self.locked(file);
+            let locked = self.locked(at, file);
             // Whoever waited asks whether the file still has a name. Others opened it just now;
             // what our own kind did since stands in the file.
-            if !careful || self.stat(at, &locked.file)?.links > 0 {
+            if !careful || self.stat(at, locked.file())?.links > 0 {
                 return Ok(Attempt::Locked(locked));
             }
         }
         Err(self.replaced(at))
+    }
+
+    /// Takes the exclusive lock of the session's file if that was kept open, still has a name and is free.
+    fn try_lock_kept(&self, at: &Spot) -> Result<Option<LockedFile>, OpenError> {
+        let Some(open) = self.kept.take(&at.key) else { return Ok(None) };
+        let taken = self.fs.try_lock(&open.file, Flock::Exclusive);
+        if !taken.map_err(self.io_error("lock", &at.path))? {
+            return Ok(None);
+        }
+        let locked = self.locked_file(at, open, true);
+        Ok((self.stat(at, locked.file())?.links > 0).then_some(locked))
     }
 
     /// Has a thread of the engine wait for the kernel's lock.
@@ -292,8 +324,8 @@ impl Room {
             };
             taken.map_err(self.io_error("lock", &at.path))?;
             drop(passage);
-            let locked = self.locked(file);
-            let stat = self.stat(at, &locked.file)?;
+            let locked = self.locked(at, file);
+            let stat = self.stat(at, locked.file())?;
             if stat.links > 0 && stat.size == 0 {
                 // The file of a birth under way, which must not be held up.
                 return Ok(Delivered::Absent);
@@ -316,8 +348,14 @@ impl Room {
         Err(self.replaced(at))
     }
 
-    pub(super) fn locked(&self, file: File) -> LockedFile {
-        LockedFile { file, fs: Arc::clone(&self.fs), process: self.process }
+    /// A file of this session that was opened just now, and locked.
+    pub(super) fn locked(&self, at: &Spot, file: File) -> LockedFile {
+        self.locked_file(at, OpenFile::new(file), false)
+    }
+
+    fn locked_file(&self, at: &Spot, open: OpenFile, was_kept: bool) -> LockedFile {
+        let (kept, process) = (Arc::clone(&self.kept), self.process);
+        LockedFile { key: at.key, open, was_kept, keep: false, kept, process }
     }
 
     fn timeout(&self, at: &Spot, waited: Duration) -> OpenError {

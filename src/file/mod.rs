@@ -1,8 +1,8 @@
 //! The sharded file store: one file per session, locked by the kernel while a request holds it.
 //!
 //! The way of a request through this directory: [`hold`] opens; [`take`] finds the session, for which
-//! [`lock`] takes its turn in the queue and then the kernel's lock, behind the [`gate`] where there is
-//! contention, and [`read`] finds the current slot; [`desk`] changes it: [`write`] writes the other
+//! [`lock`] takes its turn in the queue and then the kernel's lock, of a file that was [`kept`] open or
+//! is opened now, behind the [`gate`] where there is contention, and [`read`] finds the current slot; [`desk`] changes it: [`write`] writes the other
 //! slot, [`end`] destroys. [`format`] knows the bytes, [`layout`] the path, [`room`] is the opened
 //! store directory they share.
 //!
@@ -20,6 +20,7 @@ mod gate;
 mod hold;
 mod inspect;
 mod inventory;
+mod kept;
 mod kernel;
 mod layout;
 mod lock;
@@ -149,6 +150,7 @@ impl FileStore {
             layout: None,
             durability: None,
             waiters_max: limits::WAITERS,
+            open_files: None,
             must_exist: false,
             fs: Arc::new(OsFileSystem),
             clock: Arc::new(OsClock),
@@ -235,6 +237,7 @@ pub struct FileStoreBuilder {
     layout: Option<Layout>,
     durability: Option<Durability>,
     waiters_max: usize,
+    open_files: Option<usize>,
     must_exist: bool,
     fs: Arc<dyn FileSystem>,
     clock: Arc<dyn Clock>,
@@ -257,6 +260,17 @@ impl FileStoreBuilder {
     /// How many may wait for one session in this process; 1,024 unless told otherwise.
     pub const fn max_waiters(mut self, waiters: usize) -> Self {
         self.waiters_max = waiters;
+        self
+    }
+
+    /// How many session files stay open for the next request of their session, at most and no longer than
+    /// a second, beside those in use. 0: none. Unless told otherwise 4,096, or a quarter of what the process may have
+    /// open (`ulimit -n`) if that is less.
+    ///
+    /// A file that an outsider moves elsewhere, or bars the way to, may be used for that second; one that is
+    /// removed or replaced is not.
+    pub const fn open_files(mut self, limit: usize) -> Self {
+        self.open_files = Some(limit);
         self
     }
 
@@ -303,8 +317,7 @@ impl FileStoreBuilder {
     ///
     /// See [`StoreError`].
     pub fn open(self) -> Result<FileStore, StoreError> {
-        let Self { directory, layout, durability, waiters_max, must_exist, fs, clock, entropy } =
-            self;
+        let Self { directory, layout, durability, must_exist, fs, clock, entropy, .. } = self;
         if let Some(layout) = layout {
             layout.check()?;
         }
@@ -317,8 +330,15 @@ impl FileStoreBuilder {
         let Description { layout: laid_out, durability: durable } = stands;
         root::check_setting(&directory, "layout", laid_out, layout)?;
         root::check_setting(&directory, "durability", durable, durability)?;
-        let settings =
-            Settings { fs, clock, entropy, layout: laid_out, durability: durable, waiters_max };
+        let settings = Settings {
+            fs,
+            clock,
+            entropy,
+            layout: laid_out,
+            durability: durable,
+            waiters_max: self.waiters_max,
+            open_files: self.open_files.unwrap_or_else(kept::usual_limit),
+        };
         Ok(FileStore { room: Arc::new(Room::new(root, directory, settings)) })
     }
 }

@@ -253,7 +253,7 @@ impl Room {
         if !self.fs.try_lock(&file, Flock::Exclusive).map_err(self.io_error("lock", &at.path))? {
             return Ok(Seen::NeverWhole(IN_USE));
         }
-        let locked = self.locked(file);
+        let locked = self.locked(at, file);
         match self.contents_locked(at, &locked)? {
             Contents::Session(current) => Ok(Seen::Session(current)),
             Contents::Expired(current) => Ok(Seen::Expired(current)),

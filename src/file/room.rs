@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Durability;
 use super::entries::Entries;
 use super::gate::Gate;
+use super::kept::KeptFiles;
 use super::layout::{Layout, SessionPath};
 use super::lock::LockedFile;
 use crate::access::Calling;
@@ -30,6 +31,7 @@ pub(super) struct Room {
     pub(super) queue: Arc<LockQueue<LockedFile>>,
     pub(super) waiters_max: usize,
     pub(super) gate: Gate,
+    pub(super) kept: Arc<KeptFiles>,
     /// Threads that wait for kernel locks.
     pub(super) lockers: Pool,
     /// Threads that sync for async callers.
@@ -56,15 +58,17 @@ pub(super) struct Settings {
     pub(super) layout: Layout,
     pub(super) durability: Durability,
     pub(super) waiters_max: usize,
+    pub(super) open_files: usize,
 }
 
 impl Room {
     pub(super) fn new(root: File, root_path: PathBuf, settings: Settings) -> Self {
-        let Settings { fs, clock, entropy, layout, durability, waiters_max } = settings;
+        let Settings { fs, clock, entropy, layout, durability, waiters_max, open_files } = settings;
         let limit = crate::queue::HandOverLimit {
             times: crate::limits::HAND_OVERS,
             span: crate::limits::HAND_OVER_TIME,
         };
+        let kept = Arc::new(KeptFiles::new(Arc::clone(&fs), open_files));
         Self {
             fs,
             clock,
@@ -76,6 +80,7 @@ impl Room {
             queue: Arc::new(LockQueue::new(waiters_max, limit)),
             waiters_max,
             gate: Gate::new(),
+            kept,
             lockers: Pool::new("cloakroom-lock", LOCKERS),
             syncers: Pool::new("cloakroom-sync", SYNCERS),
             cursor: Mutex::new(None),
@@ -138,7 +143,11 @@ impl Room {
     }
 
     pub(super) fn open(&self, path: &Path, mode: OpenMode) -> io::Result<File> {
-        self.fs.open(&self.root, path, mode)
+        let open = || self.fs.open(&self.root, path, mode);
+        match open() {
+            Err(error) if is_out_of_descriptors(&error) && self.kept.close_all() => open(),
+            opened => opened,
+        }
     }
 
     /// Whether the path of the session still leads to this open file.
@@ -198,6 +207,11 @@ impl Room {
     ) -> impl FnOnce(io::Error) -> IoError + 'a {
         move |source| IoError { operation, place: self.place(path), source }
     }
+}
+
+/// Whether no more files can be opened, in this process or at all.
+pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// How often an open looks again when a file was replaced under its hands.

@@ -22,6 +22,7 @@ enum Verdict {
 
 impl Room {
     pub(super) fn sweep(&self, budget: SweepBudget) -> Result<Swept, OpenError> {
+        self.kept.close_stale();
         let mut cursor = self.cursor.lock();
         let mut swept = Swept::default();
         while swept.examined < budget.sessions {
@@ -67,7 +68,7 @@ impl Room {
         if !self.fs.try_lock(&file, Flock::Exclusive).map_err(self.io_error("lock", &at.path))? {
             return Ok(Verdict::InUse);
         }
-        let locked = self.locked(file);
+        let locked = self.locked(at, file);
         if !self.is_over(at, locked.file())? {
             return Ok(Verdict::Kept);
         }
@@ -95,7 +96,7 @@ impl Room {
                 {
                     return Ok(Verdict::InUse);
                 }
-                Some(self.locked(file))
+                Some(self.locked(at, file))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(self.open_error(at, error)),

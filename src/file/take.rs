@@ -60,6 +60,11 @@ impl Room {
             return Ok(Examined::Taken(lease, Taken::ABSENT));
         };
         let contents = self.contents_locked(at, locked)?;
+        if locked.was_kept() && !matches!(contents, Contents::Session(_)) {
+            // What the path leads to may be another one by now.
+            lease.abandon();
+            return Ok(Examined::Replaced);
+        }
         if mode == Mode::Exclusive && matches!(contents, Contents::Dead | Contents::Expired(_)) {
             // Should it fail, the file says the same to whoever comes next.
             let _ = self.finish_unlink(at, locked);

@@ -9,7 +9,7 @@ use super::format;
 use super::inspect::Rule;
 use super::layout::growth_path;
 use super::read::{Contents, LOOKS, Look, Seen};
-use super::room::{Room, Spot};
+use super::room::{Room, Spot, is_out_of_descriptors};
 use crate::access::Calling;
 use crate::error::OpenError;
 use crate::inventory::{Depth, Found, Summary, Walk};
@@ -183,8 +183,8 @@ impl Room {
                 Found::Foreign { place, what: found.to_owned() }
             }
             OpenError::Io(error) => {
-                let errno = error.source.raw_os_error();
-                if matches!(errno, Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) {
+                let no_memory = error.source.raw_os_error() == Some(libc::ENOMEM);
+                if no_memory || is_out_of_descriptors(&error.source) {
                     // It is this process that can read no more.
                     return Err(error.into());
                 }

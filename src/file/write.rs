@@ -142,7 +142,7 @@ impl Room {
         self.secure(at, file, current)?;
         let new_path = growth_path(&at.path);
         let larger = self
-            .create_alone(&new_path)
+            .create_alone(at, &new_path)
             .map_err(|error| write_error(self.io_error("create", &new_path)(error)))?;
         let sequence = current.header.sequence.saturating_add(1);
         let capacity = format::capacity_for(draft.payload.len(), current.header.capacity);
@@ -189,7 +189,7 @@ impl Room {
 
     /// A new, empty, locked file. One left by a growth that was killed is in nobody's hands, for
     /// only the holder of the session's lock grows it.
-    fn create_alone(&self, path: &Path) -> io::Result<LockedFile> {
+    fn create_alone(&self, at: &Spot, path: &Path) -> io::Result<LockedFile> {
         let created = match self.open(path, OpenMode::CreateNew) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.fs.unlink(&self.root, path)?;
@@ -198,7 +198,7 @@ impl Room {
             created => created?,
         };
         if self.fs.try_lock(&created, Flock::Exclusive)? {
-            Ok(self.locked(created))
+            Ok(self.locked(at, created))
         } else {
             Err(io::Error::other("another process locked a file it does not know"))
         }
@@ -264,7 +264,7 @@ impl Room {
                 std::thread::yield_now();
                 continue;
             }
-            let file = self.locked(file);
+            let file = self.locked(at, file);
             let stat = self.stat(at, file.file())?;
             if stat.links == 0 {
                 continue;

@@ -118,6 +118,11 @@ impl<L: Send> Held<L> {
         Self { party: Party { queue, key, mode, stands: Stands::Holding } }
     }
 
+    /// How it is held.
+    pub(crate) const fn mode(&self) -> Mode {
+        self.party.mode
+    }
+
     /// Lets go of a session that lives so long. The next waiter gets `lock` itself if it may, else
     /// `lock` is dropped first and the next waiter called then.
     pub(crate) fn release(self, lock: L, alive_until: Timestamp) {
