@@ -72,6 +72,7 @@ mod file;
 mod fork;
 mod id;
 mod inventory;
+mod label;
 pub mod limits;
 #[cfg(not(any(shuttle, model = "loom")))]
 mod map;
@@ -99,6 +100,7 @@ pub use error::{
 pub use file::{Durability, FileHold, FileStore, FileStoreBuilder, FileWalk, Layout};
 pub use id::{Key, SessionId};
 pub use inventory::{Adopted, Depth, Found, Inventory, Locked, Look, Repaired, Summary, Walk};
+pub use label::Label;
 #[cfg(not(any(shuttle, model = "loom")))]
 pub use map::{MapHold, MapStore, MapStoreBuilder, MapWalk};
 pub use memory::{MemoryHold, MemoryStore, MemoryWalk};

@@ -419,7 +419,8 @@ impl<S: Store> Session<S> {
         for _ in 0..limits::UPDATE_TRIES {
             match self.hold.commit(&payload, terms).await {
                 Err(CommitError::Conflict(conflict)) if answer == OnConflict::Merge => {
-                    payload = self.merge(conflict).await?;
+                    // Boxed, as is all that is rare: a commit that wins its race stays small.
+                    payload = Box::pin(self.merge(conflict)).await?;
                 }
                 Err(error) => return Err(error.into()),
                 Ok(_) => {

@@ -107,23 +107,31 @@ impl<S: Store> Sessions<S> {
     /// # Errors
     ///
     /// See [`OpenError`].
-    pub async fn open_with(
+    pub fn open_with(
         &self,
         id: &SessionId,
         request: OpenRequest,
-    ) -> Result<Session<S>, SessionError> {
+    ) -> impl Future<Output = Result<Session<S>, SessionError>> + Send {
+        // Outside of the async block, which would keep what it is made of as well.
         let request = OpenRequest { calling: self.shared.calling, ..request };
         let key = self.key(id);
-        let hold = match self.shared.store.open(&key, request.clone()).await {
-            Err(OpenError::Corrupt(corrupt))
-                if corrupt.quarantine.is_some()
-                    && self.shared.on_corrupt == OnCorrupt::StartFresh =>
-            {
-                self.shared.store.open(&key, request.clone()).await?
-            }
-            opened => opened?,
-        };
-        Session::new(self.clone(), id.clone(), key, request, hold)
+        async move {
+            let hold = match self.shared.store.open(&key, request.clone()).await {
+                Err(error) if self.starts_fresh(&error) => None,
+                opened => Some(opened?),
+            };
+            let hold = match hold {
+                Some(hold) => hold,
+                None => Box::pin(self.shared.store.open(&key, request.clone())).await?,
+            };
+            Session::new(self.clone(), id.clone(), key, request, hold)
+        }
+    }
+
+    /// Whether a session that could not be opened for this reason begins anew.
+    fn starts_fresh(&self, error: &OpenError) -> bool {
+        matches!(error, OpenError::Corrupt(corrupt) if corrupt.quarantine.is_some())
+            && self.shared.on_corrupt == OnCorrupt::StartFresh
     }
 
     /// A new session with a fresh id, exclusively.

@@ -8,13 +8,13 @@
 //! and for its hold. In a blocking call a store may wait on the calling thread, and its futures may be ready at the first
 //! poll; in an async call it must never block the thread.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::time::Duration;
 
 use crate::access::{Access, Calling};
 use crate::error::{CommitError, Conflict, OpenError};
 use crate::id::Key;
+use crate::label::Label;
 use crate::limits;
 use crate::record::{Lifetime, Record};
 
@@ -213,7 +213,7 @@ pub struct OpenRequest {
     /// How long to wait for a lock; zero: not at all.
     pub wait: Duration,
     /// What to call the holder in the [`LockTimeout`](crate::LockTimeout) of others; a route, say.
-    pub label: Option<Cow<'static, str>>,
+    pub label: Option<Label>,
 }
 
 impl OpenRequest {
@@ -232,7 +232,7 @@ impl OpenRequest {
 
     /// The same with this label.
     #[must_use]
-    pub fn label(mut self, label: impl Into<Cow<'static, str>>) -> Self {
+    pub fn label(mut self, label: impl Into<Label>) -> Self {
         self.label = Some(label.into());
         self
     }

@@ -209,6 +209,7 @@ fn a_file_that_an_outsider_removed_takes_no_commit() {
             put(&store, &id, SECRET);
             let mut hold = open(&store, &id, Access::Exclusive).unwrap();
             fs::remove_file(&place).unwrap();
+            rig::a_tick_later();
             let other = FileStore::open(directory.path()).unwrap();
             if recreated {
                 // By another handle, which is not in this one's queue.

@@ -474,6 +474,7 @@ fn a_store_that_is_deleted_while_open_answers_with_errors() {
         let mut holder = open(&store, &key("old"), Access::Exclusive).unwrap();
         let mut optimist = open(&store, &key("old"), Access::Optimistic).unwrap();
         fs::remove_dir_all(&root).unwrap();
+        rig::a_tick_later();
         let error = commit(&mut holder, b"more").unwrap_err();
         assert!(matches!(error, CommitError::Gone { .. }), "{layout}: {error}");
         drop(holder);

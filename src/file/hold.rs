@@ -30,25 +30,29 @@ pub struct FileHold {
 }
 
 impl FileHold {
-    pub(super) async fn open(
+    pub(super) fn open(
         room: &Arc<Room>,
         key: &Key,
         request: OpenRequest,
-    ) -> Result<Box<Self>, OpenError> {
-        room.check_process()?;
+    ) -> impl Future<Output = Result<Box<Self>, OpenError>> + Send {
+        // Outside of the async block, which would keep what it is made of as well.
         let OpenRequest { access, calling, wait, label } = request;
         let mode = if access == Access::Shared { Mode::Shared } else { Mode::Exclusive };
         let request = LockRequest { mode, wait, label, calling };
         let at = room.spot(key);
-        let (lease, Taken { current, expired }) = match access {
-            Access::Exclusive | Access::Shared => {
-                let (lease, taken) = room.take(&at, &request).await?;
-                (Some(lease), taken)
-            }
-            Access::Snapshot | Access::Optimistic => (None, room.glance(&at, calling).await?),
-        };
-        let room = Arc::clone(room);
-        Ok(Box::new(Self { room, at, access, request, lease, current, expired, released: false }))
+        async move {
+            room.check_process()?;
+            let (lease, Taken { current, expired }) = match access {
+                Access::Exclusive | Access::Shared => {
+                    let (lease, taken) = room.take(&at, &request).await?;
+                    (Some(lease), taken)
+                }
+                Access::Snapshot | Access::Optimistic => (None, room.glance(&at, calling).await?),
+            };
+            let room = Arc::clone(room);
+            let hold = Self { room, at, access, request, lease, current, expired, released: false };
+            Ok(Box::new(hold))
+        }
     }
 
     /// Does `task` under the lock, on a thread of the engine if the caller must not block.

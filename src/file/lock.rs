@@ -20,8 +20,9 @@ use crate::access::Calling;
 use crate::error::{Holder, LockTimeout, OpenError};
 use crate::fork::Generation;
 use crate::id::Key;
-use crate::queue::{Arrival, Delivery, Held, Label, Mode, Outcome, Turn, Wait};
-use crate::seams::{Flock, OpenMode, Timestamp};
+use crate::label::Label;
+use crate::queue::{Arrival, Delivery, Held, Mode, Outcome, Turn, Wait};
+use crate::seams::{Flock, OpenMode, Timestamp, coarse_monotonic};
 use crate::sync::Arc;
 
 /// An open session file with its kernel lock. Dropped: unlocked, then kept open or closed. A close
@@ -33,6 +34,8 @@ pub(super) struct LockedFile {
     was_kept: bool,
     /// Whether to keep it open for the next one.
     keep: bool,
+    /// When it was last seen to have a name, by the coarse clock.
+    named: Duration,
     kept: Arc<KeptFiles>,
     process: Generation,
 }
@@ -44,6 +47,11 @@ impl LockedFile {
 
     pub(super) const fn was_kept(&self) -> bool {
         self.was_kept
+    }
+
+    /// Whether it was seen to have a name in this tick of the coarse clock: some milliseconds ago at most.
+    pub(super) fn has_just_had_a_name(&self) -> bool {
+        self.named == coarse_monotonic()
     }
 }
 
@@ -113,7 +121,7 @@ impl Drop for Lease {
 pub(super) struct LockRequest {
     pub(super) mode: Mode,
     pub(super) wait: Duration,
-    pub(super) label: Label,
+    pub(super) label: Option<Label>,
     pub(super) calling: Calling,
 }
 
@@ -355,7 +363,8 @@ impl Room {
 
     fn locked_file(&self, at: &Spot, open: OpenFile, was_kept: bool) -> LockedFile {
         let (kept, process) = (Arc::clone(&self.kept), self.process);
-        LockedFile { key: at.key, open, was_kept, keep: false, kept, process }
+        let named = coarse_monotonic();
+        LockedFile { key: at.key, open, was_kept, keep: false, named, kept, process }
     }
 
     fn timeout(&self, at: &Spot, waited: Duration) -> OpenError {

@@ -36,18 +36,18 @@ impl Room {
         request: &LockRequest,
     ) -> Result<(Lease, Taken), OpenError> {
         for _ in 0..REOPENS {
-            let leased = match self.lock_at_once(at, request)? {
+            let asked = self.lock_at_once(at, request)?;
+            let leased = match asked {
                 Ask::Leased(leased) => leased,
                 // Boxed, as is all that is rare: an open that waits for nothing stays small.
                 Ask::Later(later) => Box::pin(self.lock_later(at, request, later)).await?,
             };
-            match self.examine(at, request.mode, leased)? {
+            let damaged = match self.examine(at, request.mode, leased)? {
                 Examined::Taken(lease, taken) => return Ok((lease, taken)),
-                Examined::Replaced => {}
-                Examined::Damaged(lease, reason) => {
-                    Box::pin(self.handle_damage(at, request, lease, reason)).await?;
-                }
-            }
+                Examined::Replaced => continue,
+                Examined::Damaged(lease, reason) => self.handle_damage(at, request, lease, reason),
+            };
+            Box::pin(damaged).await?;
         }
         let source = std::io::Error::other("the file was replaced each time it was locked");
         Err(OpenError::Io(self.io_error("open", &at.path)(source)))

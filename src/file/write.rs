@@ -49,8 +49,9 @@ impl Room {
         current: &Current,
         draft: Draft<'_>,
     ) -> Result<Current, CommitError> {
-        let links = self.stat(at, file.file())?.links;
-        if links == 0 {
+        // Only an outsider can have taken it. Whether he did so just before the write or just after it cannot be told
+        // anyway, so what was seen a moment ago counts.
+        if !file.has_just_had_a_name() && self.stat(at, file.file())?.links == 0 {
             return Err(CommitError::Gone { key: at.key });
         }
         if Self::must_grow(current, draft.payload) {

@@ -34,7 +34,6 @@ mod tests;
 mod timer;
 mod wait;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::task::Waker;
@@ -44,6 +43,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::error::Holder;
 use crate::id::Key;
+use crate::label::Label;
 use crate::seams::coarse_monotonic;
 use crate::sync::{Arc, Mutex};
 use place::{Place, Waiter};
@@ -51,9 +51,6 @@ use timer::Timer;
 
 pub(crate) use party::{Delivery, Held, Turn};
 pub(crate) use wait::{Outcome, Wait};
-
-/// What a holder calls itself.
-pub(crate) type Label = Option<Cow<'static, str>>;
 
 /// How a party wants the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +106,7 @@ impl<L: Send> LockQueue<L> {
         self: &Arc<Self>,
         key: &Key,
         mode: Mode,
-        label: Label,
+        label: Option<Label>,
         patient: bool,
     ) -> Arrival<L> {
         let mut shard = self.shard(key).lock();

@@ -4,9 +4,10 @@ use std::task::Waker;
 
 use super::place::{Place, Verdict, Waiter};
 use super::wait::Wait;
-use super::{Label, LockQueue, Mode, wake};
+use super::{LockQueue, Mode, wake};
 use crate::error::{IoError, OpenError};
 use crate::id::Key;
+use crate::label::Label;
 use crate::seams::{Timestamp, coarse_monotonic};
 use crate::sync::{Arc, Mutex};
 
@@ -16,11 +17,16 @@ use crate::sync::{Arc, Mutex};
 /// it when it settles, so that the reader behind it gets its turn then.
 pub(crate) struct Turn<L: Send> {
     party: Party<L>,
-    label: Label,
+    label: Option<Label>,
 }
 
 impl<L: Send> Turn<L> {
-    pub(super) fn new(queue: Arc<LockQueue<L>>, key: &Key, mode: Mode, label: Label) -> Self {
+    pub(super) fn new(
+        queue: Arc<LockQueue<L>>,
+        key: &Key,
+        mode: Mode,
+        label: Option<Label>,
+    ) -> Self {
         Self { party: Party { queue, key: *key, mode, stands: Stands::Turn }, label }
     }
 

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::{Label, Mode, Standing};
+use super::{Mode, Standing};
 use crate::error::OpenError;
+use crate::label::Label;
 use crate::seams::{Timestamp, coarse_monotonic};
 use crate::sync::{Arc, Mutex};
 
@@ -25,7 +26,7 @@ pub(super) struct Place<L> {
     pub(super) locked_since: Duration,
     /// The present holder, or the latest of several.
     pub(super) held_since: Duration,
-    pub(super) label: Label,
+    pub(super) label: Option<Label>,
     pub(super) waiters: VecDeque<Arc<Waiter<L>>>,
 }
 
@@ -56,7 +57,7 @@ impl<L> Place<L> {
         first.decide(Verdict::Turn { alive_until: self.alive_until })
     }
 
-    pub(super) fn hold(&mut self, mode: Mode, label: Label, now: Duration) {
+    pub(super) fn hold(&mut self, mode: Mode, label: Option<Label>, now: Duration) {
         match mode {
             Mode::Shared => self.shared += 1,
             Mode::Exclusive => self.exclusive = true,
@@ -66,7 +67,7 @@ impl<L> Place<L> {
     }
 
     /// Gives a party the turn. A writer holds from now on, and keeps `acquiring` until it leaves.
-    pub(super) fn begin_turn(&mut self, mode: Mode, label: &Label) {
+    pub(super) fn begin_turn(&mut self, mode: Mode, label: &Option<Label>) {
         self.acquiring = true;
         if mode == Mode::Exclusive {
             let now = coarse_monotonic();
@@ -120,7 +121,7 @@ impl<L> Default for Place<L> {
 /// out of the queue.
 pub(super) struct Waiter<L> {
     pub(super) mode: Mode,
-    pub(super) label: Label,
+    pub(super) label: Option<Label>,
     pub(super) slot: Mutex<Slot<L>>,
 }
 

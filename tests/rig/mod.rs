@@ -143,6 +143,13 @@ pub fn until(what: &str, mut reached: impl FnMut() -> bool) {
     }
 }
 
+/// Waits for the next tick of the kernel's coarse clock: what the store saw in this one, it may not ask for again.
+pub fn a_tick_later() {
+    let now = || rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    let before = now();
+    until("the coarse clock to tick", || now() != before);
+}
+
 /// How many wait in the kernel for a lock of one of these files.
 pub fn waiters(files: &[&Path]) -> usize {
     let inodes: Vec<String> = files

@@ -107,7 +107,8 @@ impl<S: Sync> FromRequestParts<S> for LazySession {
 /// What the request is called in errors, logs and metrics: never by its path, of which there is no end.
 fn route(parts: &Parts) -> String {
     let path = parts.extensions.get::<MatchedPath>();
-    format!("{} {}", parts.method, path.map_or("(no route)", MatchedPath::as_str))
+    // Joined and not formatted, as it is for each request that has a session.
+    [parts.method.as_str(), path.map_or("(no route)", MatchedPath::as_str)].join(" ")
 }
 
 impl<S: Sync> FromRequestParts<S> for Session {

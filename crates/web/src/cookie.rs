@@ -1,6 +1,7 @@
 //! Cookies, read and written. What a browser sends may be anything; what goes out is ASCII
 //! without control characters, by construction.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -113,43 +114,67 @@ impl Template {
     }
 }
 
-/// The number behind the name of a piece; `None` in the inner option: the whole cookie.
-pub(crate) fn number(name: &str, cookie: &str) -> Option<Option<usize>> {
-    let rest = cookie.strip_prefix(name)?;
-    if rest.is_empty() {
-        return Some(None);
-    }
-    let number = rest.strip_prefix('.')?;
-    (number.len() == 1).then(|| number.parse().ok().map(Some)).flatten()
-}
-
 /// A session cookie of a request.
 #[derive(Debug)]
 pub(crate) struct Found {
-    pub(crate) name: String,
+    /// Which piece of a cookie it is, by the number behind its name; `None`: the whole.
+    pub(crate) piece: Option<u8>,
     pub(crate) value: String,
+}
+
+impl Found {
+    /// What the browser calls it, if `name` is the whole cookie.
+    pub(crate) fn name<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        self.piece.map_or(name.into(), |number| format!("{name}.{number}").into())
+    }
 }
 
 /// The cookies of these `Cookie` headers that bear this name, or that of a piece of it. Those whose
 /// value no manager makes are left out: too long, or of other characters.
 pub(crate) fn find(headers: &[&[u8]], name: &str) -> Vec<Found> {
-    let cookies = headers.iter().flat_map(|header| header.split(|byte| *byte == b';'));
-    let ours = cookies.filter_map(|cookie| {
-        let equals = cookie.iter().position(|byte| *byte == b'=')?;
-        let (cookie, value) = cookie.split_at_checked(equals)?;
-        let cookie = std::str::from_utf8(cookie.trim_ascii()).ok()?;
-        number(name, cookie)?;
-        let value = unquote(value.get(1..)?.trim_ascii());
-        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-        let fits = !value.is_empty() && value.len() <= limits::COOKIE_MAX;
-        let value = (fits && value.iter().all(plain)).then(|| std::str::from_utf8(value).ok());
-        Some(Found { name: cookie.to_owned(), value: value.flatten()?.to_owned() })
-    });
-    ours.take(limits::CANDIDATES).collect()
+    let mut found = Vec::new();
+    for header in headers {
+        // Bytes that are no text are replaced by what no manager makes values of, either.
+        let text = std::str::from_utf8(header)
+            .map_or_else(|_| String::from_utf8_lossy(header), Cow::Borrowed);
+        let ours = text.split(';').filter_map(|cookie| read(cookie, name));
+        found.extend(ours.take(limits::CANDIDATES - found.len()));
+    }
+    found
 }
 
-fn unquote(value: &[u8]) -> &[u8] {
-    value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
+fn read(cookie: &str, name: &str) -> Option<Found> {
+    // By its name first, for most cookies are those of others.
+    let rest = cookie.trim_ascii_start().strip_prefix(name)?;
+    let (rest, value) = rest.split_once('=')?;
+    let piece = match rest.trim_ascii_end().as_bytes() {
+        [] => None,
+        [b'.', digit @ b'0'..=b'9'] => Some(digit - b'0'),
+        _ => return None,
+    };
+    let value = unquote(value.trim_ascii());
+    let fits = !value.is_empty() && value.len() <= limits::COOKIE_MAX;
+    let is_plain = |byte: u8| PLAIN.get(usize::from(byte)) == Some(&true);
+    (fits && value.bytes().all(is_plain)).then(|| Found { piece, value: value.to_owned() })
+}
+
+/// The bytes that a manager makes values of, in a table: this is asked of each byte of each session cookie.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "byte < 256")]
+        {
+            plain[byte] =
+                matches!(byte as u8, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.');
+        }
+        byte += 1;
+    }
+    plain
+};
+
+fn unquote(value: &str) -> &str {
+    value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value)
 }
 
 const EXPIRED: &str = "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
@@ -161,7 +186,7 @@ mod tests {
     fn values(headers: &[&[u8]]) -> Vec<String> {
         find(headers, "id")
             .into_iter()
-            .map(|found| format!("{}:{}", found.name, found.value))
+            .map(|found| format!("{}:{}", found.name("id"), found.value))
             .collect()
     }
 
@@ -225,8 +250,7 @@ mod tests {
                 let piece = usize::try_from(state >> 60).unwrap_or_default();
                 header.extend_from_slice(pieces.get(piece).copied().unwrap_or_default());
             }
-            for Found { name, value } in find(&[&header], "id") {
-                assert!(name == "id" || name.starts_with("id."), "{name}");
+            for Found { value, .. } in find(&[&header], "id") {
                 assert!(
                     !value.is_empty()
                         && value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))

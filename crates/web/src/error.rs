@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom::{Access, CommitError, OpenError, SessionError};
+use cloakroom::{Access, CommitError, Label, OpenError, SessionError};
+use metrics::SharedString;
 use thiserror::Error;
 
 use crate::pieces::CookieTooLarge;
@@ -165,7 +167,7 @@ const fn open_status(error: &OpenError) -> u16 {
 
 /// The route of a request, as error texts name it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Route(pub(crate) Option<Cow<'static, str>>);
+pub struct Route(pub(crate) Option<Label>);
 
 impl Route {
     /// What the route was called; `None` if it was not.
@@ -179,9 +181,13 @@ impl Route {
         self.name().unwrap_or(UNNAMED)
     }
 
-    /// The same for a label that outlives the request.
-    pub(crate) fn shared_label(&self) -> Cow<'static, str> {
-        self.0.clone().unwrap_or(Cow::Borrowed(UNNAMED))
+    /// The same for a metric, which outlives the request.
+    pub(crate) fn metric_label(&self) -> SharedString {
+        match &self.0 {
+            None => UNNAMED.into(),
+            Some(Label::Static(name)) => (*name).into(),
+            Some(Label::Shared(name)) => Arc::clone(name).into(),
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use cloakroom::seams::Clock as _;
 use cloakroom::{
     Access, Calling, Key, OpenError, OpenRequest, SessionError, SessionId, Sessions, Store,
-    Timestamp,
 };
 use tracing::{Instrument as _, Span};
 
@@ -81,12 +80,24 @@ enum Keeping<S: Store> {
     },
 }
 
+/// A request for its session.
+struct Ask<'a> {
+    found: &'a [Found],
+    client: Option<IpAddr>,
+    access: Access,
+    route: &'a Route,
+    since: Instant,
+    /// The span of the request.
+    span: Span,
+}
+
 /// The session of a request, and what the browser's cookies said of it.
 pub(crate) struct Opened {
     pub(crate) session: Box<dyn AnySession>,
     pub(crate) watch: Watch,
-    /// The id it was opened by.
+    /// The id it was opened by, and its key.
     id: SessionId,
+    key: Key,
     /// Whether the browser has that id.
     presented: bool,
     /// Whether the cookie was made with a retired key.
@@ -176,16 +187,15 @@ impl<S: Store> AnyManager for Manager<S> {
         access: Access,
         route: &'a Route,
     ) -> Later<'a, Result<Opened, Error>> {
+        let (since, span) = (Instant::now(), Span::current());
+        let ask = Ask { found, client, access, route, since, span };
         Box::pin(async move {
-            let (asked, request) = (Instant::now(), Span::current());
-            let span = telemetry::waiting(route, access);
-            let opening = self.open_session(found, client, access, route, |key| {
-                Watch::opened(route, access, key, asked, &request)
-            });
-            let (opened, end) = opening.instrument(span).await;
+            let span = telemetry::waiting(ask.route, ask.access);
+            let (opened, end) = self.open_session(&ask).instrument(span).await;
+            let route = ask.route;
             match (opened, end) {
                 (Err(source), _) => {
-                    telemetry::not_opened(route, access, asked, &source);
+                    telemetry::not_opened(route, ask.access, ask.since, &source);
                     Err(Error::Session { route: route.clone(), source: Box::new(source) })
                 }
                 (Ok(_), Some(end)) if end == End::Elsewhere || !self.settings.ignore_expiry => {
@@ -206,9 +216,7 @@ impl<S: Store> AnyManager for Manager<S> {
 
     fn cookies(&self, opened: &Opened, found: &[Found], client: Option<IpAddr>) -> Vec<SetCookie> {
         match (&self.keeping, &opened.envelope) {
-            (Keeping::Stored { sessions, signer }, _) => {
-                self.ticket(sessions, signer, opened, found, client)
-            }
+            (Keeping::Stored { signer, .. }, _) => self.ticket(signer, opened, found, client),
             (Keeping::Sealed { .. }, Some(envelope)) => match envelope.outcome() {
                 Outcome::Kept => Vec::new(),
                 Outcome::Destroyed => self.expire_all(found),
@@ -230,39 +238,69 @@ impl<S: Store> AnyManager for Manager<S> {
 
 impl<S: Store> Manager<S> {
     /// Opens the session of these cookies, or a new one, and says what became of the one they named.
-    async fn open_session(
-        &self,
-        found: &[Found],
-        client: Option<IpAddr>,
-        access: Access,
-        route: &Route,
-        watch: impl FnOnce(Key) -> Watch + Send,
-    ) -> (Result<Opened, SessionError>, Option<End>) {
-        let mut request = OpenRequest::new(access, Calling::Async).wait(self.settings.lock_wait);
-        request.label.clone_from(&route.0);
+    async fn open_session(&self, ask: &Ask<'_>) -> (Result<Opened, SessionError>, Option<End>) {
         match &self.keeping {
-            Keeping::Stored { sessions, signer } => {
-                let now = self.settings.clock.now();
-                stored(sessions, signer, found, client, &request, now, watch).await
-            }
+            Keeping::Stored { sessions, signer } => self.stored(sessions, signer, ask).await,
             Keeping::Sealed { press, binder, sessions } => {
+                let Ask { found, client, .. } = *ask;
                 let (envelope, outdated, end) = brought(press, binder.as_ref(), found, client);
                 let sessions = sessions(&self.settings, envelope.clone());
-                let session = sessions.open_with(&SessionId::from(""), request).await;
+                let session = sessions.open_with(&SessionId::from(""), self.request(ask)).await;
                 let opened = session.map(|session| Opened {
                     outdated,
                     envelope: Some(envelope),
-                    ..Opened::new(session, SessionId::from(""), true, watch)
+                    ..Opened::new(session, SessionId::from(""), true, ask)
                 });
                 (opened, end)
             }
         }
     }
 
+    /// Opens the first session that a genuine ticket names and the store holds. Nothing else is ever asked
+    /// for, and an id that the store does not hold is never adopted: the request gets a fresh one.
+    async fn stored(
+        &self,
+        sessions: &Sessions<S>,
+        signer: &Signer,
+        ask: &Ask<'_>,
+    ) -> (Result<Opened, SessionError>, Option<End>) {
+        let mut end = None;
+        for Found { value, .. } in ask.found.iter().filter(|found| found.piece.is_none()) {
+            let Some(ticket) = signer.verify(value, ask.client) else { continue };
+            if !ticket.at_home {
+                end = Some(End::Elsewhere);
+                continue;
+            }
+            match sessions.open_with(&ticket.id, self.request(ask)).await {
+                Ok(session) if session.is_new() => end = Some(End::Over),
+                Ok(session) => {
+                    let now = self.settings.clock.now();
+                    let touched = session.record().is_some_and(|record| record.wants_touch(now));
+                    let opened = Opened::new(session, ticket.id, true, ask);
+                    return (Ok(Opened { outdated: ticket.outdated, touched, ..opened }), None);
+                }
+                Err(SessionError::Open(OpenError::Gone { .. })) => end = Some(End::Over),
+                Err(error) => return (Err(error), None),
+            }
+        }
+        let fresh = async {
+            let id = SessionId::generate().map_err(SessionError::Entropy)?;
+            let session = sessions.open_with(&id, self.request(ask)).await?;
+            Ok(Opened::new(session, id, false, ask))
+        };
+        // Boxed, for a request that brings a session should be small.
+        (Box::pin(fresh).await, end)
+    }
+
+    /// What the engine is asked.
+    fn request(&self, ask: &Ask<'_>) -> OpenRequest {
+        let request = OpenRequest::new(ask.access, Calling::Async).wait(self.settings.lock_wait);
+        OpenRequest { label: ask.route.0.clone(), ..request }
+    }
+
     /// The cookie for the id under which the store has the session, if the browser does not have that.
     fn ticket(
         &self,
-        sessions: &Sessions<S>,
         signer: &Signer,
         opened: &Opened,
         found: &[Found],
@@ -272,7 +310,7 @@ impl<S: Store> Manager<S> {
             return self.expire_all(found);
         }
         // A renewed id that was not committed is worth nothing: the one before stands.
-        let renewed = *opened.session.key() != sessions.key(&opened.id);
+        let renewed = *opened.session.key() != opened.key;
         let id = if renewed { opened.session.id() } else { &opened.id };
         let Some(record) = opened.session.record() else { return Vec::new() };
         let lasting = self.settings.max_age.is_some();
@@ -288,11 +326,11 @@ impl<S: Store> Manager<S> {
 
     /// Makes the browser forget those of the cookies that it sent.
     fn expire(&self, found: &[Found], of: impl Fn(&str) -> bool) -> Vec<SetCookie> {
-        let mut names: Vec<&str> =
-            found.iter().map(|found| &*found.name).filter(|n| of(n)).collect();
+        let names = found.iter().map(|found| found.name(&self.template.name));
+        let mut names: Vec<_> = names.filter(|name| of(name)).collect();
         names.sort_unstable();
         names.dedup();
-        names.into_iter().map(|name| self.template.expire(name)).collect()
+        names.iter().map(|name| self.template.expire(name)).collect()
     }
 }
 
@@ -337,17 +375,19 @@ impl Opened {
         session: cloakroom::Session<S>,
         id: SessionId,
         presented: bool,
-        watch: impl FnOnce(Key) -> Watch,
+        ask: &Ask<'_>,
     ) -> Self {
+        let key = *session.key();
         Self {
             id,
+            key,
             presented,
             outdated: false,
             version: session.record().map(|record| record.version),
             touched: false,
             destroyed: false,
             envelope: None,
-            watch: watch(*session.key()),
+            watch: Watch::opened(ask.route, ask.access, key, ask.since, &ask.span),
             session: Box::new(session),
         }
     }
@@ -380,43 +420,6 @@ pub(crate) enum End {
     Elsewhere,
 }
 
-/// Opens the first session that a genuine ticket names and the store holds. Nothing else is ever asked
-/// for, and an id that the store does not hold is never adopted: the request gets a fresh one.
-async fn stored<S: Store>(
-    sessions: &Sessions<S>,
-    signer: &Signer,
-    found: &[Found],
-    client: Option<IpAddr>,
-    request: &OpenRequest,
-    now: Timestamp,
-    watch: impl FnOnce(Key) -> Watch,
-) -> (Result<Opened, SessionError>, Option<End>) {
-    let mut end = None;
-    for Found { value, .. } in found.iter().filter(|found| found.name == signer.cookie) {
-        let Some(ticket) = signer.verify(value, client) else { continue };
-        if !ticket.at_home {
-            end = Some(End::Elsewhere);
-            continue;
-        }
-        match sessions.open_with(&ticket.id, request.clone()).await {
-            Ok(session) if session.is_new() => end = Some(End::Over),
-            Ok(session) => {
-                let touched = session.record().is_some_and(|record| record.wants_touch(now));
-                let opened = Opened::new(session, ticket.id, true, watch);
-                return (Ok(Opened { outdated: ticket.outdated, touched, ..opened }), None);
-            }
-            Err(SessionError::Open(OpenError::Gone { .. })) => end = Some(End::Over),
-            Err(error) => return (Err(error), None),
-        }
-    }
-    let fresh = async {
-        let id = SessionId::generate().map_err(SessionError::Entropy)?;
-        let session = sessions.open_with(&id, request.clone()).await?;
-        Ok(Opened::new(session, id, false, watch))
-    };
-    (fresh.await, end)
-}
-
 /// The newest session that these cookies hold, and whether a retired key sealed it.
 fn brought(
     press: &Arc<Press>,
@@ -424,7 +427,7 @@ fn brought(
     found: &[Found],
     client: Option<IpAddr>,
 ) -> (CookieStore, bool, Option<End>) {
-    let seals = pieces::join(found, &press.template.name);
+    let seals = pieces::join(found);
     let opened = seals.iter().filter_map(|seal| press.sealer.open(seal));
     let newest = opened.max_by_key(|(contents, _)| contents.sealed);
     let at_home = |binding: Option<[u8; 16]>| {

@@ -7,7 +7,7 @@
 
 use thiserror::Error;
 
-use crate::cookie::{self, Found, Template};
+use crate::cookie::{Found, Template};
 use crate::limits;
 
 /// The cookies that carry a session: names and values.
@@ -70,14 +70,15 @@ pub(crate) fn cut(
 }
 
 /// The seals that these cookies carry, whole or in complete sets of pieces.
-pub(crate) fn join(found: &[Found], name: &str) -> Vec<String> {
+pub(crate) fn join(found: &[Found]) -> Vec<String> {
     let mut seals = Vec::new();
     let mut pieces = Vec::new();
-    for Found { name: cookie, value } in found {
-        match cookie::number(name, cookie) {
-            Some(None) => seals.push(value.clone()),
-            Some(Some(number)) => pieces.extend(Piece::parse(value).filter(|p| p.index == number)),
-            None => {}
+    for Found { piece, value } in found {
+        match piece {
+            None => seals.push(value.clone()),
+            Some(number) => {
+                pieces.extend(Piece::parse(value).filter(|p| p.index == usize::from(*number)));
+            }
         }
     }
     for first in pieces.iter().filter(|piece| piece.index == 0) {
@@ -121,8 +122,10 @@ mod tests {
     use super::*;
 
     fn found(pieces: &Pieces) -> Vec<Found> {
-        let found =
-            |(name, value): &(String, String)| Found { name: name.clone(), value: value.clone() };
+        let found = |(name, value): &(String, String)| {
+            let piece = name.strip_prefix("id.").map(|number| number.parse().unwrap());
+            Found { piece, value: value.clone() }
+        };
         pieces.iter().map(found).collect()
     }
 
@@ -143,7 +146,7 @@ mod tests {
                     }
                     let header: usize = pieces.iter().map(|(n, v)| n.len() + v.len() + 3).sum();
                     assert!(header <= limits::PIECES_MAX);
-                    assert_eq!(join(&found(&pieces), "id"), [seal("s", length)]);
+                    assert_eq!(join(&found(&pieces)), [seal("s", length)]);
                 }
                 Err(error) => {
                     assert!(error.cookie > error.limit && error.limit == limits::PIECES_MAX)
@@ -169,11 +172,11 @@ mod tests {
         let old = cut(&seal("a", 7_000), &template, true, 1).unwrap();
         let new = cut(&seal("b", 7_000), &template, true, 1).unwrap();
         let crossed = vec![old.first().unwrap().clone(), new.last().unwrap().clone()];
-        assert_eq!(join(&found(&crossed), "id"), [""; 0]);
+        assert_eq!(join(&found(&crossed)), [""; 0]);
         let both = [new.clone(), old.clone()].concat();
-        assert_eq!(join(&found(&both), "id"), [seal("b", 7_000), seal("a", 7_000)]);
+        assert_eq!(join(&found(&both)), [seal("b", 7_000), seal("a", 7_000)]);
         let doubled = [new.clone(), new].concat();
-        assert_eq!(join(&found(&doubled), "id").first(), Some(&seal("b", 7_000)));
+        assert_eq!(join(&found(&doubled)).first(), Some(&seal("b", 7_000)));
     }
 
     #[test]
@@ -182,7 +185,7 @@ mod tests {
         for index in 0..pieces.len() {
             let mut missing = pieces.clone();
             missing.remove(index);
-            assert!(join(&found(&missing), "id").is_empty());
+            assert!(join(&found(&missing)).is_empty());
         }
         for nonsense in [
             "",
@@ -196,8 +199,8 @@ mod tests {
             "aaaaaaaa.-1.1.x",
             "bbbbbbbb.0.1.aaaa",
         ] {
-            let found = [Found { name: "id.0".to_owned(), value: nonsense.to_owned() }];
-            assert!(join(&found, "id").iter().all(String::is_empty), "{nonsense}");
+            let found = [Found { piece: Some(0), value: nonsense.to_owned() }];
+            assert!(join(&found).iter().all(String::is_empty), "{nonsense}");
         }
     }
 }

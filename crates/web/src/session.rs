@@ -1,11 +1,10 @@
 //! The session as the parts of a request see it.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use cloakroom::{Access, Key, Value};
+use cloakroom::{Access, Key, Label, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -79,7 +78,7 @@ impl LazySession {
 
     /// Sets what to call the request in errors, logs and metrics, unless it has a name: for frameworks that know the
     /// route late.
-    pub fn name_route<N: Into<Cow<'static, str>>>(&self, route: impl FnOnce() -> N) {
+    pub fn name_route<N: Into<Label>>(&self, route: impl FnOnce() -> N) {
         self.0.name_route(|| route().into());
     }
 

@@ -127,7 +127,7 @@ pub(crate) fn not_opened(route: &Route, access: Access, asked: Instant, error: &
 fn labels(access: Access, route: &Route) -> Vec<Label> {
     vec![
         Label::from_static_parts("access", access.name()),
-        Label::new("route", route.shared_label()),
+        Label::new("route", route.metric_label()),
     ]
 }
 

@@ -56,9 +56,11 @@ impl Signer {
 
     /// The ticket in this cookie, if this application signed it.
     pub(crate) fn verify(&self, text: &str, client: Option<IpAddr>) -> Option<Ticket> {
-        let (signed, mac) = text.rsplit_once('.')?;
-        let mac: [u8; 32] = BASE64.decode(mac).ok()?.try_into().ok()?;
-        let mac = blake3::Hash::from_bytes(mac);
+        let (signed, mac) = text.split_at_checked(text.len().checked_sub(MAC)?)?;
+        let signed = signed.strip_suffix('.')?;
+        let mut bytes = [0; MAC_BYTES];
+        let decoded = BASE64.decode_slice(mac, &mut bytes).ok()?;
+        let mac = blake3::Hash::from_slice(bytes.get(..decoded)?).ok()?;
         let mut signer = None;
         for (number, key) in self.keys.iter().enumerate() {
             // `blake3::Hash` compares in constant time.
@@ -79,13 +81,15 @@ impl Signer {
     }
 
     fn mac(&self, key: &[u8; 32], signed: &str) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new_keyed(key);
-        hasher.update(&(self.cookie.len() as u64).to_le_bytes());
-        hasher.update(self.cookie.as_bytes());
-        hasher.update(signed.as_bytes());
-        hasher.finalize()
+        // As one text, which is hashed faster than in pieces.
+        let length = (self.cookie.len() as u64).to_le_bytes();
+        blake3::keyed_hash(key, &[&length, self.cookie.as_bytes(), signed.as_bytes()].concat())
     }
 }
+
+/// The characters of a MAC, and the most bytes that so many can stand for.
+const MAC: usize = 43;
+const MAC_BYTES: usize = MAC.div_ceil(4) * 3;
 
 const PURPOSE: &str = "cloakroom-web 2026-11-20 signed session id";
 

@@ -1,13 +1,12 @@
 //! A request from its cookies to its `Set-Cookie` headers, and the one hold that all its parts share.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_lock::MutexGuard;
-use cloakroom::{Access, SessionError};
+use cloakroom::{Access, Label, SessionError};
 use parking_lot::{Mutex, ReentrantMutex};
 
 use crate::cookie::{Found, SetCookie};
@@ -68,7 +67,7 @@ impl<'a> Arrival<'a> {
     }
 
     /// What to call the request in errors, those of waiting requests included.
-    pub fn route(mut self, route: impl Into<Cow<'static, str>>) -> Self {
+    pub fn route(mut self, route: impl Into<Label>) -> Self {
         self.route = Route(Some(route.into()));
         self
     }
@@ -223,7 +222,7 @@ impl Request {
         self.route.lock().clone()
     }
 
-    pub(crate) fn name_route(&self, route: impl FnOnce() -> Cow<'static, str>) {
+    pub(crate) fn name_route(&self, route: impl FnOnce() -> Label) {
         self.route.lock().0.get_or_insert_with(route);
     }
 
