@@ -7,8 +7,8 @@ mod rig;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cloakroom::{Access, FileStore, FileStoreBuilder, Hold as _, Key, OpenError};
@@ -253,6 +253,59 @@ fn a_lock_that_a_killed_parent_took_after_a_fork_is_free_at_once() {
             assert_eq!(refused.is_err(), before_the_fork, "{refused:?}");
             drop(trigger);
             assert_eq!(ended.read(&mut [0]).unwrap(), 0);
+        }
+    });
+}
+
+/// Forks a child in the middle of an opening, when the file is open and nobody knows of it yet. The child lives as
+/// long as this does.
+struct Forks {
+    due: AtomicBool,
+    gun: std::io::PipeReader,
+    trigger: Mutex<Option<std::io::PipeWriter>>,
+}
+
+impl Tap for Forks {
+    fn before(&self, _: &Call<'_>) -> Answer {
+        Answer::Pass
+    }
+
+    fn after(&self, call: &Call<'_>, _: &std::io::Result<Option<&fs::File>>) {
+        if call.method == Method::Open && self.due.swap(false, Ordering::Relaxed) {
+            sys::fork(|| {
+                drop(self.trigger.lock().unwrap().take());
+                let _ = (&self.gun).read(&mut [0]);
+                0
+            });
+        }
+    }
+}
+
+#[test]
+fn a_file_that_was_open_for_a_moment_before_a_fork_is_not_kept() {
+    child::alone("a_file_that_was_open_for_a_moment_before_a_fork_is_not_kept", || {
+        let directory = rig::directory();
+        let stranger = store(directory.path(), |with| with.open_files(0));
+        put(&stranger, &key("a"), b"data");
+        for kept in [64, 0] {
+            let (gun, trigger) = std::io::pipe().unwrap();
+            let forks = Arc::new(Forks {
+                due: AtomicBool::new(false),
+                gun,
+                trigger: Mutex::new(Some(trigger)),
+            });
+            let parent = sys::fork(|| {
+                let tapped = Tapped(Arc::clone(&forks));
+                let store =
+                    store(directory.path(), |with| with.open_files(kept).file_system(tapped));
+                forks.due.store(true, Ordering::Relaxed);
+                put(&store, &key("a"), b"data");
+                assert!(!forks.due.load(Ordering::Relaxed), "nothing was opened");
+                let _held = open(&store, &key("a"), Access::Exclusive).unwrap();
+                sys::die()
+            });
+            assert_eq!(sys::wait_for(parent), sys::End::Signal(libc::SIGKILL));
+            try_open(&stranger, &key("a"), Access::Exclusive).map(drop).unwrap();
         }
     });
 }

@@ -3,13 +3,15 @@
 //! A file comes here unlocked, and whoever takes it takes it away: two holds on one open file would
 //! share its lock. That it was kept proves nothing. Whoever took it asks, under the lock, whether it
 //! still has a name, and believes it only if there is a session in it; else the session's path is opened
-//! as ever. Only a file that an outsider moved elsewhere looks as before, so a file is kept no longer
+//! as ever. Only a file that an outsider moved elsewhere looks as before, so a file is used no longer
 //! than [`KEPT_FOR`] after it was opened.
 //!
 //! A child that this process forked has the files that were open then, too, and would keep the lock of
 //! a parent that was killed. So what was opened before a fork is not used after it.
 
 use std::fs::File;
+use std::io;
+use std::ops::Deref;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
@@ -23,19 +25,29 @@ use crate::sync::{Arc, Mutex};
 /// An open session file.
 #[derive(Clone)]
 pub(super) struct OpenFile {
-    pub(super) file: Arc<File>,
+    file: Arc<File>,
     opened: Duration,
     branch: Branch,
 }
 
 impl OpenFile {
-    /// A file that was opened just now.
-    pub(super) fn new(file: File) -> Self {
-        Self { file: Arc::new(file), opened: coarse_monotonic(), branch: Branch::current() }
+    /// Opens a file.
+    pub(super) fn open(open: impl FnOnce() -> io::Result<File>) -> io::Result<Self> {
+        // Before it is opened: a child that is forked in between has it, too.
+        let (opened, branch) = (coarse_monotonic(), Branch::current());
+        Ok(Self { file: Arc::new(open()?), opened, branch })
     }
 
     fn is_fresh(&self, now: Duration) -> bool {
         now.saturating_sub(self.opened) < KEPT_FOR && self.branch.is_current()
+    }
+}
+
+impl Deref for OpenFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.file
     }
 }
 
@@ -69,7 +81,7 @@ impl KeptFiles {
     /// Unlocks a file; kept open, or closed when the caller drops it.
     pub(super) fn let_go(&self, key: &Key, open: &OpenFile, keep: bool) {
         // An unlock of an open descriptor does not fail; a close would follow it anyway.
-        let unlocked = self.fs.unlock(&open.file);
+        let unlocked = self.fs.unlock(open);
         if keep && unlocked.is_ok() {
             self.keep(key, open);
         }
@@ -130,7 +142,7 @@ mod tests {
     use crate::seams::OsFileSystem;
 
     fn file(age: Duration) -> OpenFile {
-        let open = OpenFile::new(tempfile::tempfile().unwrap());
+        let open = OpenFile::open(tempfile::tempfile).unwrap();
         OpenFile { opened: open.opened.saturating_sub(age), ..open }
     }
 

@@ -42,7 +42,7 @@ pub(super) struct LockedFile {
 
 impl LockedFile {
     pub(super) fn file(&self) -> &File {
-        &self.open.file
+        &self.open
     }
 
     pub(super) const fn was_kept(&self) -> bool {
@@ -142,7 +142,7 @@ pub(super) enum Later {
     /// Others of this process.
     InQueue(Wait<LockedFile>),
     /// The holder of this file's lock, in another process.
-    AtKernel { turn: Turn<LockedFile>, file: File },
+    AtKernel { turn: Turn<LockedFile>, file: OpenFile },
 }
 
 /// What a thread brings that waited for the kernel's lock.
@@ -157,7 +157,7 @@ enum Delivered {
 enum Attempt {
     Locked(LockedFile),
     Absent,
-    Busy(File),
+    Busy(OpenFile),
 }
 
 impl Room {
@@ -248,7 +248,7 @@ impl Room {
             return Ok(Attempt::Locked(locked));
         }
         for _ in 0..REOPENS {
-            let file = match self.open(&at.path, mode.into()) {
+            let file = match self.open_file(&at.path, mode.into()) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return Ok(Attempt::Absent);
@@ -264,7 +264,8 @@ impl Room {
             } else {
                 None
             };
-            if !self.fs.try_lock(&file, mode.into()).map_err(self.io_error("lock", &at.path))? {
+            let taken = self.fs.try_lock(&file, mode.into());
+            if !taken.map_err(self.io_error("lock", &at.path))? {
                 self.gate.note(&at.key, true);
                 return Ok(Attempt::Busy(file));
             }
@@ -285,7 +286,7 @@ impl Room {
     /// Takes the exclusive lock of the session's file if that was kept open, still has a name and is free.
     fn try_lock_kept(&self, at: &Spot) -> Result<Option<LockedFile>, OpenError> {
         let Some(open) = self.kept.take(&at.key) else { return Ok(None) };
-        let taken = self.fs.try_lock(&open.file, Flock::Exclusive);
+        let taken = self.fs.try_lock(&open, Flock::Exclusive);
         if !taken.map_err(self.io_error("lock", &at.path))? {
             return Ok(None);
         }
@@ -299,7 +300,7 @@ impl Room {
         turn: Turn<LockedFile>,
         at: &Spot,
         mode: Mode,
-        file: File,
+        file: OpenFile,
     ) -> Wait<LockedFile> {
         let (waiting, delivery) = turn.park();
         let (room, at) = (Arc::clone(self), at.clone());
@@ -308,7 +309,7 @@ impl Room {
     }
 
     /// Waits for the kernel's lock, on a thread of the engine.
-    fn deliver(&self, at: &Spot, mode: Mode, file: File, delivery: Delivery<LockedFile>) {
+    fn deliver(&self, at: &Spot, mode: Mode, file: OpenFile, delivery: Delivery<LockedFile>) {
         match self.lock_blocking(at, mode, file) {
             Ok(Delivered::Locked(locked)) => delivery.grant(locked),
             Ok(Delivered::Gone) => delivery.gone(),
@@ -317,7 +318,12 @@ impl Room {
         }
     }
 
-    fn lock_blocking(&self, at: &Spot, mode: Mode, mut file: File) -> Result<Delivered, OpenError> {
+    fn lock_blocking(
+        &self,
+        at: &Spot,
+        mode: Mode,
+        mut file: OpenFile,
+    ) -> Result<Delivered, OpenError> {
         for _ in 0..REOPENS {
             let passage = self
                 .gate
@@ -341,7 +347,7 @@ impl Room {
             if stat.links > 0 {
                 return Ok(Delivered::Locked(locked));
             }
-            file = match self.open(&at.path, mode.into()) {
+            file = match self.open_file(&at.path, mode.into()) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     // Destroyed or removed by an outsider; or it was over anyway and was swept.
@@ -357,8 +363,8 @@ impl Room {
     }
 
     /// A file of this session that was opened just now, and locked.
-    pub(super) fn locked(&self, at: &Spot, file: File) -> LockedFile {
-        self.locked_file(at, OpenFile::new(file), false)
+    pub(super) fn locked(&self, at: &Spot, open: OpenFile) -> LockedFile {
+        self.locked_file(at, open, false)
     }
 
     fn locked_file(&self, at: &Spot, open: OpenFile, was_kept: bool) -> LockedFile {

@@ -263,12 +263,14 @@ impl FileStoreBuilder {
         self
     }
 
-    /// How many session files stay open for the next request of their session, at most and no longer than
-    /// a second, beside those in use. 0: none. Unless told otherwise 4,096, or a quarter of what the process may have
-    /// open (`ulimit -n`) if that is less.
+    /// How many session files stay open for the next request of their session, at most, beside those in use. 0: none.
+    /// Unless told otherwise 4,096, or a quarter of what the process may have open (`ulimit -n`) if that is less.
     ///
-    /// A file that an outsider moves elsewhere, or bars the way to, may be used for that second; one that is
-    /// removed or replaced is not.
+    /// A file is used again for a second after its opening. Then it is closed when another one takes its place, or by the
+    /// next sweep; until then the space of a session that another process ended is not given back.
+    ///
+    /// What an outsider moves elsewhere, or bars the way to, may be used for that second; what is removed or
+    /// replaced is not.
     pub const fn open_files(mut self, limit: usize) -> Self {
         self.open_files = Some(limit);
         self

@@ -245,15 +245,15 @@ impl Room {
     /// Decides, with the lock if it is free, about a file that no look found whole: damaged, or
     /// only very busy. A damaged one moves to the quarantine.
     pub(super) fn look_closely(&self, at: &Spot) -> Result<Seen, OpenError> {
-        let file = match self.open(&at.path, OpenMode::Write) {
-            Ok(file) => file,
+        let open = match self.open_file(&at.path, OpenMode::Write) {
+            Ok(open) => open,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Seen::Absent),
             Err(error) => return Err(self.open_error(at, error)),
         };
-        if !self.fs.try_lock(&file, Flock::Exclusive).map_err(self.io_error("lock", &at.path))? {
+        if !self.fs.try_lock(&open, Flock::Exclusive).map_err(self.io_error("lock", &at.path))? {
             return Ok(Seen::NeverWhole(IN_USE));
         }
-        let locked = self.locked(at, file);
+        let locked = self.locked(at, open);
         match self.contents_locked(at, &locked)? {
             Contents::Session(current) => Ok(Seen::Session(current)),
             Contents::Expired(current) => Ok(Seen::Expired(current)),

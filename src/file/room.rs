@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Durability;
 use super::entries::Entries;
 use super::gate::Gate;
-use super::kept::KeptFiles;
+use super::kept::{KeptFiles, OpenFile};
 use super::layout::{Layout, SessionPath};
 use super::lock::LockedFile;
 use crate::access::Calling;
@@ -142,12 +142,18 @@ impl Room {
         Spot { key: *key, path: self.layout.path(key) }
     }
 
+    /// Opens what is below the root.
     pub(super) fn open(&self, path: &Path, mode: OpenMode) -> io::Result<File> {
         let open = || self.fs.open(&self.root, path, mode);
         match open() {
             Err(error) if is_out_of_descriptors(&error) && self.kept.close_all() => open(),
             opened => opened,
         }
+    }
+
+    /// The same for a file to be locked.
+    pub(super) fn open_file(&self, path: &Path, mode: OpenMode) -> io::Result<OpenFile> {
+        OpenFile::open(|| self.open(path, mode))
     }
 
     /// Whether the path of the session still leads to this open file.

@@ -57,18 +57,18 @@ impl Room {
     }
 
     fn sweep_one(&self, at: &Spot) -> Result<Verdict, OpenError> {
-        let file = match self.open(&at.path, OpenMode::Write) {
-            Ok(file) => file,
+        let open = match self.open_file(&at.path, OpenMode::Write) {
+            Ok(open) => open,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Verdict::Kept),
             Err(error) => return Err(self.open_error(at, error)),
         };
-        if !self.is_over(at, &file)? {
+        if !self.is_over(at, &open)? {
             return Ok(Verdict::Kept);
         }
-        if !self.fs.try_lock(&file, Flock::Exclusive).map_err(self.io_error("lock", &at.path))? {
+        if !self.fs.try_lock(&open, Flock::Exclusive).map_err(self.io_error("lock", &at.path))? {
             return Ok(Verdict::InUse);
         }
-        let locked = self.locked(at, file);
+        let locked = self.locked(at, open);
         if !self.is_over(at, locked.file())? {
             return Ok(Verdict::Kept);
         }
@@ -87,16 +87,16 @@ impl Room {
     /// Removes what a killed growth left. Only the holder of the session's lock grows it, so with
     /// that lock, or without a session, nobody is at it.
     fn clear_growth(&self, at: &Spot) -> Result<Verdict, OpenError> {
-        let _lock = match self.open(&at.path, OpenMode::Write) {
-            Ok(file) => {
+        let _lock = match self.open_file(&at.path, OpenMode::Write) {
+            Ok(open) => {
                 if !self
                     .fs
-                    .try_lock(&file, Flock::Exclusive)
+                    .try_lock(&open, Flock::Exclusive)
                     .map_err(self.io_error("lock", &at.path))?
                 {
                     return Ok(Verdict::InUse);
                 }
-                Some(self.locked(at, file))
+                Some(self.locked(at, open))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(self.open_error(at, error)),

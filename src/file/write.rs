@@ -191,10 +191,10 @@ impl Room {
     /// A new, empty, locked file. One left by a growth that was killed is in nobody's hands, for
     /// only the holder of the session's lock grows it.
     fn create_alone(&self, at: &Spot, path: &Path) -> io::Result<LockedFile> {
-        let created = match self.open(path, OpenMode::CreateNew) {
+        let created = match self.open_file(path, OpenMode::CreateNew) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.fs.unlink(&self.root, path)?;
-                self.open(path, OpenMode::CreateNew)?
+                self.open_file(path, OpenMode::CreateNew)?
             }
             created => created?,
         };
@@ -238,7 +238,7 @@ impl Room {
             self.check_poison()?;
         }
         for _ in 0..BIRTHS {
-            let file = match self.open(&at.path, OpenMode::Create) {
+            let file = match self.open_file(&at.path, OpenMode::Create) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound && self.layout.levels > 0 => {
                     let made = self.create_directories(&at.path);
