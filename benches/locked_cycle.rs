@@ -1,9 +1,10 @@
 //! The locked cycle of `FileStore`: take a session exclusively, read, commit, release.
 //!
 //! Measured against the bare system calls of a cycle that opens its file each time, on the same
-//! files, and against what others do to survive a crash: a lock file, and a temporary file renamed over the old one. Each
-//! sample runs both sides in turns of some hundred cycles, so that what disturbs one disturbs the
-//! other. Sessions are drawn uniformly. `CLOAKROOM_BENCH_SESSIONS_MAX` limits how many there are.
+//! files, and against what others do to survive a crash: a lock file, and a temporary file renamed
+//! over the old one. Each sample runs both sides in turns of some hundred cycles, so that what
+//! disturbs one disturbs the other. Sessions are drawn uniformly. `CLOAKROOM_BENCH_SESSIONS_MAX`
+//! limits how many there are.
 
 #![expect(
     clippy::expect_used,

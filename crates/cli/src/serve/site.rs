@@ -46,18 +46,18 @@ impl Site<'_> {
 
     /// The routes that have a session.
     fn sessions(&self) -> Router {
-        let mut routes = Router::new()
-            .route("/count", get(count::count))
-            .route("/reset", get(count::reset))
-            .route("/login", get(login::show).post(login::check))
-            .route("/logout", get(login::ask).post(login::end));
         let looking = self.keeper.look.clone();
         let inspect = if self.inspect {
             get(move |session, lazy| inspect::show(session, lazy, looking))
         } else {
             get(async || (StatusCode::NOT_FOUND, html::page("Not shown here", INSPECT_OFF)))
         };
-        routes = routes.route("/session", inspect);
+        let mut routes = Router::new()
+            .route("/count", get(count::count))
+            .route("/reset", get(count::reset))
+            .route("/login", get(login::show).post(login::check))
+            .route("/logout", get(login::ask).post(login::end))
+            .route("/session", inspect);
         if self.keeper.access == Access::Optimistic {
             // Where nothing is locked a request that was overtaken runs again; they change nothing but the session.
             routes = routes.layer(SessionAccess::optimistic().repeatable());
